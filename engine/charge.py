@@ -1,0 +1,51 @@
+"""Charges and open items: what an account owes, line by line."""
+
+import datetime
+import enum
+from typing import NamedTuple
+
+import msgspec
+
+from engine.ids import Period, ProviderId, ServiceCode
+
+
+class Kind(enum.IntEnum):
+    """What a line's kopecks are. The numbers are stored: never renumber; their order is the order of the names."""
+
+    CHARGE = 1
+    COURT_COST = 2
+    PENALTY = 3
+    ADVANCE = 4
+    FEE = 5
+
+
+DEBT_KINDS = (Kind.CHARGE, Kind.COURT_COST, Kind.PENALTY)
+
+
+class LineKey(NamedTuple):
+    """Whose money and for what; the natural order of these tuples settles every tie of a split."""
+
+    service: ServiceCode
+    provider: ProviderId
+    period: Period
+    kind: Kind
+
+
+ACCOUNT_ADVANCE = LineKey(ServiceCode(""), ProviderId(""), Period(0), Kind.ADVANCE)
+"""The advance that is kept for the account as a whole and for no provider (mode `hold`)."""
+
+
+class OpenItem(msgspec.Struct, array_like=True, gc=False):
+    """One (service, provider, period, kind) of an account's debt.
+
+    Units: kopecks. `due_kopecks` < 0 is the provider's credit to the consumer (a correction not yet netted).
+    `accrued_kopecks` is the amount the payment document printed. `creditor` names the original creditor when
+    the claim has passed to a successor, else is empty.
+    """
+
+    key: LineKey
+    due_kopecks: int
+    accrued_kopecks: int = 0
+    due_on: datetime.date | None = None
+    document: str = ""
+    creditor: ProviderId = ProviderId("")
