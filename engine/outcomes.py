@@ -87,9 +87,10 @@ class KeyConflict(msgspec.Struct, frozen=True, array_like=True, tag="conflict"):
 
 
 class NotDone(msgspec.Struct, frozen=True, array_like=True, tag="busy"):
-    """Nothing happened; retry freely, after about this many milliseconds."""
+    """Nothing happened; retry freely, after about this many milliseconds. `overloaded`: a queue was full."""
 
     retry_after_ms: int = 1000
+    overloaded: bool = False
 
 
 class OutcomeUnknown(msgspec.Struct, frozen=True, array_like=True, tag="unknown"):
