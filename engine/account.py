@@ -5,7 +5,7 @@ import enum
 import msgspec
 
 from engine.charge import LineKey, OpenItem
-from engine.ids import AccountId, ProviderId, ServiceCode
+from engine.ids import AccountId, Period, ProviderId, ServiceCode
 
 
 class Status(enum.IntEnum):
@@ -31,8 +31,8 @@ class AdvanceLot(msgspec.Struct, array_like=True, gc=False):
 class AccountState(msgspec.Struct):
     """State after the event number `seq` of this account.
 
-    Shape: `items` holds at most one item a key, none with `due_kopecks == 0` older than the newest charged period;
-    `lots` are in the order the payments came, oldest first.
+    Shape: `items` holds at most one item a key; a closed one (due 0) stays only while its period is the newest charged
+    one, where it tells the last accruals. `lots` are in the order the payments came, oldest first.
     """
 
     account: AccountId
@@ -42,6 +42,7 @@ class AccountState(msgspec.Struct):
     items: dict[LineKey, OpenItem] = {}
     lots: list[AdvanceLot] = []
     unidentified_kopecks: int = 0
+    newest_period: Period = Period(0)
 
     def due_kopecks(self) -> int:
         """Sum of all open items; negative items (credits of providers) included."""

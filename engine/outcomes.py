@@ -12,6 +12,7 @@ from engine.ids import AccountId, PaymentId, SourceId, TxnId
 class Reason(enum.IntEnum):
     """Why a command is refused. When several apply the smallest number is told. Numbers are internal, names are public."""
 
+    TEXT_INVALID = 0
     AMOUNT_NOT_POSITIVE = 1
     AMOUNT_TOO_LARGE = 2
     ACCEPTED_AT_IN_FUTURE = 3
@@ -29,8 +30,7 @@ class Reason(enum.IntEnum):
     REVERSAL_TOO_LARGE = 15
     ADVANCE_TOO_SMALL = 16
     NOTHING_TO_POST = 17
-    ACCOUNT_PARKED = 18
-    LIMIT_EXCEEDED = 19
+    LIMIT_EXCEEDED = 18
 
 
 class Accepted(msgspec.Struct, frozen=True):

@@ -72,11 +72,24 @@ class PolicyBook(msgspec.Struct, frozen=True):
     policies: tuple[SplitPolicy, ...] = ()
     utc_offset_minutes: int = 180
 
+    _found: dict[tuple[str, datetime.date], SplitPolicy | None] = {}
+
     def in_force(self, agreement: str, on: datetime.date) -> SplitPolicy | None:
         """Return the newest version of the agreement's policy that is valid on a local date, or None."""
-        found = [
+        try:
+            return self._found[agreement, on]
+        except KeyError:
+            found = self._found[agreement, on] = self._newest(agreement, on)
+            return found
+
+    def _newest(self, agreement: str, on: datetime.date) -> SplitPolicy | None:
+        valid = [
             p
             for p in self.policies
             if p.agreement == agreement and p.valid_from <= on and (p.valid_to is None or on <= p.valid_to)
         ]
-        return max(found, key=lambda p: p.version) if found else None
+        return max(valid, key=lambda p: p.version, default=None)
+
+    def named(self, agreement: str, label: str) -> SplitPolicy | None:
+        """Return the version that an event names in its `policy`, or None."""
+        return next((p for p in self.policies if p.agreement == agreement and p.label == label), None)

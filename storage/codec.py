@@ -61,6 +61,7 @@ class _Snapshot(msgspec.Struct, array_like=True):
     items: tuple[OpenItem, ...]
     lots: list[AdvanceLot]
     unidentified_kopecks: int
+    newest_period: Period
 
 
 _snapshot_encoder = msgspec.msgpack.Encoder()
@@ -210,6 +211,7 @@ def pack_snapshot(state: AccountState) -> bytes:
             tuple(state.items.values()),
             state.lots,
             state.unidentified_kopecks,
+            state.newest_period,
         )
     )
 
@@ -225,4 +227,5 @@ def unpack_snapshot(content: bytes) -> AccountState:
         items={item.key: item for item in stored.items},
         lots=stored.lots,
         unidentified_kopecks=stored.unidentified_kopecks,
+        newest_period=stored.newest_period,
     )

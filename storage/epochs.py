@@ -1,0 +1,94 @@
+"""Who owns what: shards with their epochs, slots with their shards. Both live in Postgres; nothing else decides.
+
+Moving slots bumps the epoch of the shard that loses them and of the one that gains them in the same transaction: from
+that commit on neither's running process can append, and each learns its new slots by taking ownership again.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from engine.ids import ShardId, Slot
+from engine.sharding import SLOTS
+from storage.database import connected
+
+
+class ShardRow(msgspec.Struct, frozen=True):
+    """One shard as the database knows it."""
+
+    shard: ShardId
+    epoch: int
+    seq: int
+    slots: int
+    owner: str
+    lease_left_ms: int
+
+
+class SlotTable(msgspec.Struct, frozen=True):
+    """Which shard owns each slot. `version` grows with every change of ownership."""
+
+    version: int
+    shards: tuple[ShardId, ...]
+
+
+async def ensure_shards(database_url: str, count: int) -> None:
+    """Make shards 1..`count` exist and give them every slot that nobody owns, evenly.
+
+    Rule: slots that have an owner keep it; moving them is `move_slots`. Safe when two callers try at once.
+    """
+    async with connected(database_url) as connection, connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock(4096002)")
+        await connection.execute(
+            "INSERT INTO shards (shard) SELECT generate_series(1, $1) ON CONFLICT DO NOTHING", count
+        )
+        await connection.execute(
+            """INSERT INTO slots (slot, shard) SELECT slot, slot % $1::int + 1 FROM generate_series(0, $2::int) AS slot
+                ON CONFLICT DO NOTHING""",
+            count,
+            SLOTS - 1,
+        )
+
+
+async def move_slots(database_url: str, slots: Iterable[Slot], to_shard: ShardId) -> None:
+    """Give slots to a shard and end the terms of everybody concerned.
+
+    Errors: ValueError when the shard is unknown. A process that still runs under an ended term is fenced.
+    """
+    async with connected(database_url) as connection, connection.transaction():
+        moved = list(slots)
+        known = await connection.fetchval("SELECT true FROM shards WHERE shard = $1", to_shard)
+        if not known:
+            raise ValueError(f"no shard {to_shard}")
+        # Takes the shards' row locks: waits for appends in progress, in shard order so that movers cannot deadlock.
+        await connection.execute(
+            """UPDATE shards SET epoch = epoch + 1 WHERE shard IN (
+                    SELECT shard FROM shards WHERE shard = $2
+                        OR shard IN (SELECT shard FROM slots WHERE slot = ANY($1::int[]))
+                    ORDER BY shard FOR UPDATE)""",
+            moved,
+            to_shard,
+        )
+        await connection.execute("UPDATE slots SET shard = $2 WHERE slot = ANY($1::int[])", moved, to_shard)
+
+
+async def read_slots(database_url: str) -> SlotTable:
+    """Read the routing table in one snapshot."""
+    async with connected(database_url) as connection:
+        rows = await connection.fetch(
+            "SELECT s.shard, (SELECT sum(epoch)::bigint FROM shards) AS version FROM slots s ORDER BY s.slot"
+        )
+    assert len(rows) == SLOTS, "every slot has an owner"
+    return SlotTable(rows[0]["version"] + 1, tuple(ShardId(row["shard"]) for row in rows))
+
+
+async def read_shards(database_url: str) -> list[ShardRow]:
+    """Read every shard's row, in order."""
+    async with connected(database_url) as connection:
+        rows = await connection.fetch(
+            """SELECT s.shard, s.epoch, s.seq, s.owner,
+            (SELECT count(*) FROM slots WHERE slots.shard = s.shard)::int AS slots,
+            CASE WHEN s.lease_until = '-infinity' THEN 0
+                ELSE (extract(epoch FROM s.lease_until - clock_timestamp()) * 1000)::bigint END AS lease_left_ms
+        FROM shards s ORDER BY s.shard"""
+        )
+    return [msgspec.convert(dict(row), ShardRow) for row in rows]

@@ -1,0 +1,66 @@
+"""What shards and doors must know besides the ledger: splitting policies and the doors' connections."""
+
+from collections.abc import Sequence
+
+import asyncpg
+import msgspec
+
+from engine.policy import PolicyBook, SplitPolicy
+from storage.database import connected
+
+
+class ConnectionRow(msgspec.Struct, frozen=True):
+    """One door's contract as stored; `settings` is JSON that the door's own types read."""
+
+    connection: str
+    dialect: str
+    active: bool
+    settings: str
+
+
+async def read_policies(database_url: str) -> PolicyBook:
+    """Read every version of every agreement's policy."""
+    async with connected(database_url) as connection:
+        rows = await connection.fetch(
+            "SELECT agreement, version, code, valid_from, valid_to, params FROM split_policies"
+        )
+    return PolicyBook(tuple(_policy(row) for row in rows))
+
+
+def _policy(row: asyncpg.Record) -> SplitPolicy:
+    columns = {name: row[name] for name in ("agreement", "version", "code", "valid_from", "valid_to")}
+    return msgspec.convert(msgspec.json.decode(row["params"]) | columns, SplitPolicy)
+
+
+async def add_policy(database_url: str, policy: SplitPolicy) -> bool:
+    """Add one version of a policy; return False if that version is there already (it is never changed)."""
+    columns = ("agreement", "version", "code", "valid_from", "valid_to")
+    params = {k: v for k, v in msgspec.to_builtins(policy).items() if k not in columns}
+    async with connected(database_url) as connection:
+        added = await connection.fetchval(
+            """INSERT INTO split_policies (agreement, version, code, valid_from, valid_to, params)
+            VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING true""",
+            *(policy.agreement, policy.version, policy.code.value, policy.valid_from, policy.valid_to),
+            msgspec.json.encode(params).decode(),
+        )
+    return bool(added)
+
+
+async def read_connections(database_url: str) -> list[ConnectionRow]:
+    """Read all connections, in order of their names."""
+    async with connected(database_url) as connection:
+        rows = await connection.fetch(
+            "SELECT connection, dialect, active, settings FROM connections ORDER BY connection"
+        )
+    return [ConnectionRow(row["connection"], row["dialect"], row["active"], row["settings"]) for row in rows]
+
+
+async def put_connections(database_url: str, rows: Sequence[ConnectionRow]) -> None:
+    """Add or replace connections by name."""
+    async with connected(database_url) as connection:
+        await connection.executemany(
+            """INSERT INTO connections (connection, dialect, active, settings) VALUES ($1, $2, $3, $4)
+        ON CONFLICT (connection) DO UPDATE SET dialect = excluded.dialect, active = excluded.active,
+            settings = excluded.settings, changed_at = now()""",
+            [(row.connection, row.dialect, row.active, row.settings) for row in rows],
+        )
