@@ -33,6 +33,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     allow_insecure: bool = False
 
 
+def default_home() -> Path:
+    """Return where an installation keeps its data unless told: root's own home is closed to Postgres' user."""
+    return Path("/var/lib/kopeck") if os.geteuid() == 0 else Path.home() / ".kopeck"
+
+
 def load(environment: dict[str, str] | None = None) -> Settings:
     """Read the settings from `KOPECK_*` variables.
 
@@ -44,7 +49,7 @@ def load(environment: dict[str, str] | None = None) -> Settings:
         for field in msgspec.structs.fields(Settings)
         if (name := "KOPECK_" + field.name.upper()) in variables
     }
-    given.setdefault("home", str(Path.home() / ".kopeck"))
+    given.setdefault("home", str(default_home()))
     settings = msgspec.convert(given, Settings, strict=False, dec_hook=_path)
     _check(settings)
     return settings
