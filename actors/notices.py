@@ -37,6 +37,8 @@ POLL_S = 2.0
 """How often readers look without being woken, while nobody could wake them."""
 
 _MISSED = messages.encode([])
+"""The message that names no account: something was not told, so everybody must look."""
+
 _log = logging.getLogger("kopeck.notices")
 
 
@@ -113,18 +115,19 @@ class NoticePublisher:
 
     async def _send_with(self, redis: Redis) -> None:
         if self._missed:
-            await redis.publish(CHANNEL, _MISSED)
-            self._missed = False
+            await self._send(redis, [])
         while True:
             await self._filled.wait()
-            while self._waiting:
-                await redis.publish(CHANNEL, messages.encode(self._waiting[0]))
-                self._waiting.popleft()
-                self.sent_batches += 1
-                if self._missed:
-                    await redis.publish(CHANNEL, _MISSED)
-                    self._missed = False
             self._filled.clear()
+            while self._waiting:
+                await self._send(redis, self._waiting.popleft())
+
+    async def _send(self, redis: Redis, notices: list[Notice]) -> None:
+        """Send one batch, or after a loss the message that makes everybody look; assume a loss until it has gone."""
+        missed, self._missed = self._missed, True
+        await redis.publish(CHANNEL, _MISSED if missed else messages.encode(notices))
+        self._missed = False
+        self.sent_batches += 1
 
 
 class Subscription:
@@ -218,10 +221,13 @@ class NoticeListener:
         """Wake the readers of the accounts that one message names; all of them if it says that some were missed."""
         if not self._readers:
             return
-        if message == _MISSED:
+        try:
+            touches = _touched_decoder.decode(message)
+        except msgspec.MsgspecError:  # whoever reaches Redis can write there; what we cannot read may matter
+            touches = []
+        if not touches:
             self._wake_all()
-            return
-        for touched in _touched_decoder.decode(message):
+        for touched in touches:
             for subscription in self._readers.get(touched.account, ()):
                 subscription.wake()
 

@@ -1,0 +1,44 @@
+"""OSMP replies as bytes. Written by hand: four fixed shapes, nothing before `<?xml`, everything foreign escaped.
+
+Built once per connection; a reply is then one string formatting.
+"""
+
+from collections.abc import Sequence
+from xml.sax.saxutils import escape, quoteattr
+
+from engine.money import format_roubles
+from gateways.osmp_dialect import COMMENTS, Code, OsmpDialect
+
+_DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n<response>\n'
+
+
+class OsmpXml:
+    """The reply shapes of one dialect. Every method returns a whole UTF-8 document."""
+
+    def __init__(self, dialect: OsmpDialect) -> None:
+        element = dialect.txn_element
+        head = f"{_DECLARATION}  <{element}>%s</{element}>\n"
+        tail = "  <result>%d</result>\n  <comment>%s</comment>\n"
+        self._codes = {code: dialect.codes.get(code, code) for code in Code}
+        self._done = f"{head}  <prv_txn>%d</prv_txn>\n  <sum>%s</sum>\n  <result>0</result>\n  <comment>OK</comment>\n</response>\n"
+        self._checked = f"{head}{tail}%s</response>\n"
+        self._refused = f"{head}{tail}</response>\n"
+
+    def done(self, txn_id: str, prv_txn: int, amount_kopecks: int) -> bytes:
+        """It is durable: our number and the amount credited."""
+        return (self._done % (txn_id, prv_txn, format_roubles(amount_kopecks))).encode()
+
+    def checked(self, txn_id: str, fields: Sequence[tuple[str, str]]) -> bytes:
+        """The account can be paid; `fields` (name, text) are shown at the terminal."""
+        lines = [
+            f'    <field{number} name={quoteattr(name)} type="disp">{escape(text)}</field{number}>\n'
+            for number, (name, text) in enumerate(fields, 1)
+        ]
+        block = f"  <fields>\n{''.join(lines)}  </fields>\n" if lines else ""
+        return (self._checked % (txn_id, Code.OK, COMMENTS[Code.OK], block)).encode()
+
+    def refused(self, txn_id: str, code: Code, comment: str = "") -> bytes:
+        """It is not done; whether the agent tries again is the code's business."""
+        return (
+            self._refused % (escape(txn_id), self._codes[code], escape(comment or COMMENTS[code]))
+        ).encode()

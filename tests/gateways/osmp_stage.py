@@ -1,0 +1,234 @@
+"""The stage of the OSMP door's tests: a real router and a real shard on a journal in memory, behind real HTTP."""
+
+import asyncio
+import datetime
+import hashlib
+from base64 import b64encode
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import msgspec
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from actors.client import Router, Routes, ShardUnreachable, Transport
+from actors.settings import Settings
+from actors.shard import Shard
+from engine.account import AccountState
+from engine.apply import apply
+from engine.commands import AnyCommand, ChargeLine, CloseAccount, OpenAccount, PostCharges
+from engine.events import Event
+from engine.ids import (
+    AccountId,
+    Epoch,
+    IdempotencyKey,
+    PaymentId,
+    Period,
+    ProviderId,
+    ServiceCode,
+    ShardId,
+    Slot,
+    SourceId,
+    TxnId,
+    payment_id,
+)
+from engine.outcomes import Acknowledged, Receipt
+from engine.policy import PolicyBook, PolicyCode, SplitPolicy
+from engine.sharding import SLOTS
+from gateways.osmp import osmp_routes
+from gateways.osmp_dialect import OsmpDialect
+from storage import codec
+from storage.journal import Entry, Fetched, KnownKey, Term
+
+NOW = datetime.datetime(2026, 10, 15, 12, 0, tzinfo=datetime.UTC)
+NOW_US = codec.micros(NOW)
+LOGIN, PASSWORD = "terminal", "canary-secret-7f31"
+OPEN, CLOSED, UNKNOWN = AccountId("007001020003"), AccountId("007001020011"), AccountId("007001029999")
+BILLING = SourceId("billing")
+
+
+class Connection(msgspec.Struct, frozen=True, kw_only=True):
+    """What the door asks of a connection."""
+
+    name: str = "terminal-demo"
+    source: SourceId = SourceId("terminal")
+    active: bool = True
+    basic_login: str = LOGIN
+    basic_password_sha256: str = hashlib.sha256(PASSWORD.encode()).hexdigest()
+    allow_networks: tuple[str, ...] = ()
+    amount_kopecks_min: int = 100
+    amount_kopecks_max: int = 1_500_000
+    osmp: OsmpDialect | None = None
+
+
+class Connections:
+    """A table of connections that can be replaced under a running door."""
+
+    def __init__(self, *connections: Connection) -> None:
+        self.version = 0
+        self.replace(*connections)
+
+    def replace(self, *connections: Connection) -> None:
+        self._by_login = {c.basic_login: c for c in connections}
+        self.version += 1
+
+    def __iter__(self) -> Iterator[Connection]:
+        return iter(self._by_login.values())
+
+    def by_basic_login(self, login: str) -> Connection | None:
+        return self._by_login.get(login)
+
+
+class SmallJournal:
+    """One shard's journal in memory, without faults."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.keys: dict[IdempotencyKey, KnownKey] = {}
+        self.held = asyncio.Event()
+        self.held.set()
+
+    async def take_ownership(self, shard: ShardId, owner: str) -> Term:
+        return Term(shard, Epoch(1), len(self.events), frozenset(Slot(slot) for slot in range(SLOTS)))
+
+    async def renew_lease(self) -> None:
+        pass
+
+    def now_us(self) -> int:
+        return NOW_US
+
+    async def fetch(self, accounts: Sequence[AccountId], keys: Sequence[IdempotencyKey]) -> Fetched:
+        states = {}
+        for account in accounts:
+            state = AccountState(account)
+            for event in self.events:
+                if event.account == account:
+                    apply(state, event)
+            states[account] = (state, 0)
+        return Fetched(states, {key: self.keys[key] for key in keys if key in self.keys})
+
+    async def trail(self, payment: PaymentId) -> tuple[Event, ...]:
+        first = self.events[payment - payment_id(ShardId(1), 1)]
+        return tuple(
+            e for e in self.events if e.account == first.account and e.account_seq >= first.account_seq
+        )
+
+    async def append(self, entries: Sequence[Entry]) -> list[codec.Position]:
+        await self.held.wait()
+        positions = []
+        for entry in entries:
+            at = codec.Position(ShardId(1), len(self.events) + entry.answer + 1, NOW_US)
+            self.events.extend(entry.events)
+            self.keys[entry.key] = KnownKey(entry.request_hash, codec.receipt(entry.events[entry.answer], at))
+            positions.append(at)
+        return positions
+
+    async def save_snapshots(self, snapshots: Sequence[tuple[AccountId, int, bytes]]) -> None:
+        pass
+
+    async def history(self, account: AccountId, after_seq: int, limit: int) -> list[Receipt]:
+        receipts = [
+            codec.receipt(event, codec.Position(ShardId(1), seq, NOW_US))
+            for seq, event in enumerate(self.events, 1)
+            if event.account == account and event.account_seq > after_seq
+        ]
+        return receipts[:limit]
+
+    async def find_payment(self, payment: PaymentId) -> Receipt | None:
+        return next((k.receipt for k in self.keys.values() if k.receipt.payment_id == payment), None)
+
+    async def find_key(self, key: IdempotencyKey) -> Receipt | None:
+        return self.keys[key].receipt if key in self.keys else None
+
+    async def close(self) -> None:
+        pass
+
+
+class Stage:
+    """A shard with an open account that owes 1843.17 and a closed one, and the router to it."""
+
+    def __init__(self) -> None:
+        self.settings = Settings(home=Path("unused"), gateway_deadline_ms=300, call_timeout_ms=200)
+        self.journal = SmallJournal()
+        policy = SplitPolicy(
+            agreement="A", code=PolicyCode.FIFO, version=1, valid_from=datetime.date(2020, 1, 1)
+        )
+        self.shard = Shard(self.journal, PolicyBook((policy,)), self.settings, notify=self._notify)
+        self.router = Router(self.settings)
+        self.unreachable = False
+        self._numbered = 0
+
+    def _notify(self, notices: object) -> None:
+        pass
+
+    async def begin(self) -> None:
+        """Take ownership and bill the accounts."""
+        await self.shard.start(ShardId(1), "test")
+        self.router.update(
+            Routes(1, (ShardId(1),) * SLOTS), {ShardId(1): Transport(self._accept, self.shard.read)}
+        )
+        lines = (
+            ChargeLine(ServiceCode("heating"), ProviderId("teplo"), 120_000),
+            ChargeLine(ServiceCode("water"), ProviderId("vodokanal"), 64_317),
+        )
+        for account in (OPEN, CLOSED):
+            await self.post(account, OpenAccount, agreement="A")
+            await self.post(account, PostCharges, period=Period(202609), lines=lines)
+        await self.post(CLOSED, CloseAccount)
+
+    async def _accept(self, batch: bytes) -> bytes:
+        if self.unreachable:
+            raise ShardUnreachable
+        return await self.shard.accept(batch)
+
+    async def post(self, account: AccountId, kind: type[AnyCommand], **content: object) -> None:
+        """Send one of billing's commands, which must succeed."""
+        self._numbered += 1
+        command = kind(
+            source=BILLING,
+            txn_id=TxnId(str(self._numbered)),
+            request_hash=b"",
+            account=account,
+            accepted_at_us=NOW_US,
+            **content,
+        )
+        outcome = await self.router.submit(command)
+        assert isinstance(outcome, Acknowledged), outcome
+
+    def credited(self) -> list[tuple[str, str, int]]:
+        """Every payment and reversal in the ledger: txn_id, account, kopecks."""
+        return [(e.txn_id, e.account, e.amount_kopecks) for e in self.journal.events if e.source != BILLING]
+
+
+@asynccontextmanager
+async def open_stage() -> AsyncIterator[Stage]:
+    """Run a stage's shard for the length of a block."""
+    stage = Stage()
+    running: asyncio.Task[None] | None = None
+    await stage.shard.start(ShardId(1), "test")
+    running = asyncio.create_task(stage.shard.run())
+    try:
+        await stage.begin()
+        yield stage
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+@asynccontextmanager
+async def open_door(
+    stage: Stage, *connections: Connection
+) -> AsyncIterator[TestClient[web.Request, web.Application]]:
+    """Serve the OSMP door over HTTP; the client signs in with the first connection's credentials."""
+    doors = SimpleNamespace(router=stage.router, connections=Connections(*(connections or (Connection(),))))
+    app = web.Application(client_max_size=64 * 1024)
+    app.add_routes(osmp_routes(doors))  # type: ignore[arg-type]
+    async with TestClient(TestServer(app), headers={"Authorization": basic(LOGIN, PASSWORD)}) as client:
+        yield client
+
+
+def basic(login: str, password: str) -> str:
+    """Write an `Authorization` header."""
+    return "Basic " + b64encode(f"{login}:{password}".encode()).decode()
