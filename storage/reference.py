@@ -64,3 +64,26 @@ async def put_connections(database_url: str, rows: Sequence[ConnectionRow]) -> N
             settings = excluded.settings, changed_at = now()""",
             [(row.connection, row.dialect, row.active, row.settings) for row in rows],
         )
+
+
+async def put_names(
+    database_url: str,
+    services: Sequence[tuple[str, str]],
+    providers: Sequence[tuple[str, str, str]],
+    houses: Sequence[tuple[int, str]],
+) -> None:
+    """Add services (code, name), providers (code, name, JSON of requisites) and houses (number, address), once each."""
+    async with connected(database_url) as connection, connection.transaction():
+        await connection.executemany("INSERT INTO services VALUES ($1, $2) ON CONFLICT DO NOTHING", services)
+        await connection.executemany("INSERT INTO providers VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", providers)
+        await connection.executemany("INSERT INTO houses VALUES ($1, $2) ON CONFLICT DO NOTHING", houses)
+
+
+async def put_holders(database_url: str, holders: Sequence[tuple[str, int, str, str, int]]) -> None:
+    """Add account holders (account, house, flat, holder, area in hundredths of a square metre), once each."""
+    async with connected(database_url) as connection:
+        await connection.execute(
+            """INSERT INTO account_holders (account, house, flat, holder, area_dm2)
+            SELECT * FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::int[]) ON CONFLICT DO NOTHING""",
+            *map(list, zip(*holders, strict=True)),
+        )
