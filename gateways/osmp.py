@@ -20,7 +20,7 @@ from engine.commands import AcceptPayment
 from engine.events import EventKind
 from engine.ids import TxnId
 from engine.money import format_roubles
-from engine.outcomes import Acknowledged, KeyConflict, Outcome, Receipt, Rejected
+from engine.outcomes import Acknowledged, KeyConflict, Outcome, Reason, Receipt, Rejected
 from gateways.osmp_access import Desk, Entrance
 from gateways.osmp_dialect import REASON_CODES, REASON_COMMENTS, Code
 from gateways.osmp_request import Fields, Refused, parse_fields, txn_id_of
@@ -32,6 +32,8 @@ _XML = {"Content-Type": "text/xml; charset=utf-8"}
 _FORM = "application/x-www-form-urlencoded"
 _MAY_STILL_COME_US = 3600 * 1_000_000
 """How long after its date a payment that we do not know may still be on its way to us."""
+
+_PAGE_RECEIPTS = 200
 
 _log = logging.getLogger("kopeck.osmp")
 
@@ -150,6 +152,8 @@ class OsmpDoor:
         if not desk.dialect.status:
             raise Refused(Code.FORBIDDEN, "Запрос статуса не предусмотрен договором")
         paid = await self._payment(desk, fields, "txn_id", "txn_date")
+        if await self._reversed_kopecks(paid) == paid.amount_kopecks:
+            raise Refused(Code.OTHER, REASON_COMMENTS[Reason.ALREADY_REVERSED])
         _count("status", Code.OK)
         return desk.xml.done(fields["txn_id"], paid.payment_id, paid.amount_kopecks)
 
@@ -168,6 +172,19 @@ class OsmpDoor:
         if dated_us is not None and dated_us < time_ns() // 1000 - _MAY_STILL_COME_US:
             raise Refused(Code.OTHER, "Платёж не найден")
         raise Refused(Code.NOT_FINISHED)
+
+    async def _reversed_kopecks(self, paid: Receipt) -> int:
+        """Add up what was taken back of a payment; its account's history after it tells."""
+        after_seq, kopecks = paid.account_seq, 0
+        while True:
+            page = await self._router.history(paid.account, after_seq, _PAGE_RECEIPTS)
+            if page is None:
+                raise Refused(Code.TEMPORARY)
+            undone = [r for r in page if r.kind is EventKind.PAYMENT_REVERSED and r.ref == paid.account_seq]
+            kopecks -= sum(receipt.amount_kopecks for receipt in undone)
+            if len(page) < _PAGE_RECEIPTS:
+                return kopecks
+            after_seq = page[-1].account_seq
 
     def _refuse_outcome(self, desk: Desk, fields: Fields, outcome: Outcome) -> bytes:
         """Tell an outcome that is not done: refusals of the ledger by the table, everything else as temporary."""

@@ -157,7 +157,7 @@ class Stage:
         )
         self.shard = Shard(self.journal, PolicyBook((policy,)), self.settings, notify=self._notify)
         self.router = Router(self.settings)
-        self.unreachable = False
+        self.silence = Transport(self._no_answer, self._no_answer)
         self._numbered = 0
 
     def _notify(self, notices: object) -> None:
@@ -167,7 +167,7 @@ class Stage:
         """Take ownership and bill the accounts."""
         await self.shard.start(ShardId(1), "test")
         self.router.update(
-            Routes(1, (ShardId(1),) * SLOTS), {ShardId(1): Transport(self._accept, self.shard.read)}
+            Routes(1, (ShardId(1),) * SLOTS), {ShardId(1): Transport(self.shard.accept, self.shard.read)}
         )
         lines = (
             ChargeLine(ServiceCode("heating"), ProviderId("teplo"), 120_000),
@@ -178,10 +178,8 @@ class Stage:
             await self.post(account, PostCharges, period=Period(202609), lines=lines)
         await self.post(CLOSED, CloseAccount)
 
-    async def _accept(self, batch: bytes) -> bytes:
-        if self.unreachable:
-            raise ShardUnreachable
-        return await self.shard.accept(batch)
+    async def _no_answer(self, _: bytes) -> bytes:
+        raise ShardUnreachable
 
     async def post(self, account: AccountId, kind: type[AnyCommand], **content: object) -> None:
         """Send one of billing's commands, which must succeed."""

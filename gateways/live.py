@@ -1,0 +1,189 @@
+"""Live streams (SSE): every commit of one account as it happens, each with its number.
+
+A notice only wakes a stream; what it sends it reads from the account's history after the last number it sent. So there
+is no hole and no repeat, whatever becomes of the notices, and `Last-Event-ID` resumes exactly where a reader stopped,
+on any gateway. Each stream is bounded: a reader that does not read is dropped and may resume.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from time import monotonic
+from typing import Protocol
+
+from aiohttp import web
+
+from actors.client import Router
+from engine.account import Status
+from engine.ids import AccountId
+from engine.outcomes import Receipt
+
+_HEADERS = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",
+}
+_OPENING = b"retry: 2000\n\n"
+_COMMENT = b": \n\n"
+
+_PAGE_RECEIPTS_MAX = 16
+_SEQ_DIGITS_MAX = 10
+_HEARTBEAT_S = 15.0
+_RETRY_S = 1.0
+_UNSENT_BYTES_MAX = 32 * 1024
+_UNSENT_S_MAX = 10.0
+_UNSENT_POLL_S = 0.1
+
+
+class Wakeups(Protocol):
+    """One reader's wake-ups: `actors.notices.Subscription`."""
+
+    async def next(self, timeout_s: float) -> None:
+        """Return when something may have been committed, or when time is up."""
+        ...
+
+
+class Live(Protocol):
+    """Where wake-ups come from: `actors.notices.NoticeListener`."""
+
+    def subscribe(self, account: AccountId) -> AbstractAsyncContextManager[Wakeups]:
+        """Hear of one account's commits while the context is open."""
+        ...
+
+
+class TooSlow(Exception):
+    """The reader did not take what was sent to it in time."""
+
+
+class Streams:
+    """All live streams of one gateway; `show` renders a receipt as the ledger's row in JSON, without line ends."""
+
+    def __init__(
+        self, router: Router, live: Live, show: Callable[[Receipt], bytes], *, streams_max: int = 2_000
+    ) -> None:
+        self._router = router
+        self._live = live
+        self._show = show
+        self._streams_max = streams_max
+        self._running: set[asyncio.Task[object]] = set()
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        """Answer `GET /v1/accounts/{number}/events`.
+
+        Rule: begins after `Last-Event-ID` (header, or query `last_event_id`), without one at the present. Ends when the
+        reader goes, does not read for ten seconds, or the gateway stops. Errors: HTTP 400, 404 and 503 before the start.
+        """
+        account = AccountId(request.match_info["number"])
+        after_seq = await self._begin_after(account, _asked_after(request))
+        stream = web.StreamResponse(headers=_HEADERS)
+        task = asyncio.current_task()
+        assert task is not None, "a handler runs in a task"
+        self._running.add(task)
+        try:
+            await stream.prepare(request)
+            await self._follow(request, stream, account, after_seq)
+        except (ConnectionError, TooSlow):
+            if request.transport is not None:
+                request.transport.abort()
+        except asyncio.CancelledError:
+            # `close` ends streams so: then it is an orderly end, and the reader resumes at another gateway.
+            if not self._closed:
+                raise
+            task.uncancel()
+        finally:
+            self._running.discard(task)
+        return stream
+
+    async def close(self) -> None:
+        """End every stream and refuse new ones: the gateway stops."""
+        self._closed = True
+        for task in self._running:
+            task.cancel()
+
+    async def _begin_after(self, account: AccountId, asked: int | None) -> int:
+        """Return the number after which the stream begins, or refuse it."""
+        if self._closed or len(self._running) >= self._streams_max:
+            raise web.HTTPServiceUnavailable(headers={"Retry-After": "5"})
+        view = await self._router.account(account)
+        if view is None:
+            raise web.HTTPServiceUnavailable(headers={"Retry-After": "1"})
+        if view.status == Status.UNKNOWN.name:
+            raise web.HTTPNotFound
+        if asked is None:
+            return view.account_seq
+        if asked > view.account_seq:
+            raise web.HTTPBadRequest(text="Last-Event-ID is ahead of the account\n")
+        return asked
+
+    async def _follow(
+        self, request: web.Request, stream: web.StreamResponse, account: AccountId, after_seq: int
+    ) -> None:
+        """Send what is new, then sleep until there may be more. Listening begins before the first look."""
+        async with self._live.subscribe(account) as wakeups:
+            await stream.write(_OPENING)
+            silent_since = monotonic()
+            while True:
+                receipts = await self._router.history(account, after_seq, _PAGE_RECEIPTS_MAX)
+                if receipts:
+                    await stream.write(self._page(receipts))
+                    after_seq, silent_since = receipts[-1].account_seq, monotonic()
+                elif monotonic() - silent_since >= _HEARTBEAT_S:
+                    await stream.write(_COMMENT)
+                    silent_since = monotonic()
+                await _sent(request)
+                if receipts is None:
+                    await asyncio.sleep(_RETRY_S)
+                elif not receipts:
+                    await wakeups.next(max(0.0, silent_since + _HEARTBEAT_S - monotonic()))
+
+    def _page(self, receipts: Sequence[Receipt]) -> bytes:
+        return b"".join(
+            b"id: %d\nevent: %s\ndata: %s\n\n" % (r.account_seq, r.kind.name.lower().encode(), self._show(r))
+            for r in receipts
+        )
+
+
+def _asked_after(request: web.Request) -> int | None:
+    """Read the number to resume after. A header wins: the browser sends it when it reconnects by itself."""
+    text = request.headers.get("Last-Event-ID") or request.query.get("last_event_id")
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) <= _SEQ_DIGITS_MAX):
+        raise web.HTTPBadRequest(text="Last-Event-ID is a number\n")
+    return int(text)
+
+
+async def _sent(request: web.Request) -> None:
+    """Wait until the reader has taken most of what was written. Errors: `TooSlow`; ConnectionError if it has gone."""
+    ends = monotonic() + _UNSENT_S_MAX
+    while True:
+        transport = request.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError
+        if transport.get_write_buffer_size() <= _UNSENT_BYTES_MAX:
+            return
+        if monotonic() > ends:
+            raise TooSlow
+        await asyncio.sleep(_UNSENT_POLL_S)
+
+
+STREAMS = web.AppKey("streams", Streams)
+
+
+def open_streams(app: web.Application, streams: Streams) -> None:
+    """Give an application its streams; they end when it shuts down."""
+    app[STREAMS] = streams
+
+    async def close(_: web.Application) -> None:
+        await streams.close()
+
+    app.on_shutdown.append(close)
+
+
+async def events(request: web.Request) -> web.StreamResponse:
+    """The route's handler; see `Streams.events`."""
+    return await request.app[STREAMS].events(request)

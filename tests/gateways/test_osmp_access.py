@@ -1,0 +1,105 @@
+"""Who gets to an OSMP desk: credentials, addresses, and no passwords in the clear beyond this machine."""
+
+import logging
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from aiohttp import web
+
+from actors.settings import Settings
+from gateways.osmp_access import Desk, Entrance, InsecureExposure, check_exposure
+from gateways.osmp_dialect import OsmpDialect
+from tests.gateways.osmp_stage import LOGIN, PASSWORD, Connection, Connections, basic, open_door, open_stage
+
+AGENT = "79.142.16.0/20"
+CHECK = "/osmp?command=check&txn_id=1&account=007001020003"
+
+
+@pytest.mark.parametrize(
+    ("address", "admitted"),
+    [
+        ("79.142.16.1", True),
+        ("79.142.31.255", True),
+        ("::ffff:79.142.16.1", True),
+        ("79.142.32.0", False),
+        ("127.0.0.1", False),
+        ("::1", False),
+        ("", False),
+        ("79.142.16.1 ", False),
+    ],
+)
+def test_only_the_agents_addresses_are_admitted(address: str, admitted: bool) -> None:
+    desk = Desk(Connection(allow_networks=(AGENT,)))  # type: ignore[arg-type]
+    assert desk.admits(address, "") is admitted
+    assert desk.admits(address, "") is admitted, "the remembered answer is the same"
+
+
+@pytest.mark.parametrize(
+    ("remote", "forwarded", "admitted"),
+    [
+        ("10.0.0.5", "79.142.16.1", True),
+        ("10.0.0.5", "8.8.8.8, 79.142.16.1", True),
+        ("10.0.0.5", "79.142.16.1, 8.8.8.8", False),
+        ("10.0.0.5", "", False),
+        ("8.8.8.8", "79.142.16.1", False),
+        ("79.142.16.1", "8.8.8.8", True),
+    ],
+)
+def test_only_our_own_proxy_may_name_the_address(remote: str, forwarded: str, admitted: bool) -> None:
+    dialect = OsmpDialect(trusted_proxies=("10.0.0.0/24",))
+    desk = Desk(Connection(allow_networks=(AGENT,), osmp=dialect))  # type: ignore[arg-type]
+    assert desk.admits(remote, forwarded) is admitted
+
+
+async def test_a_foreign_address_is_forbidden_even_with_a_forged_header() -> None:
+    async with open_stage() as stage, open_door(stage, Connection(allow_networks=(AGENT,))) as door:
+        assert (await door.get(CHECK, headers={"X-Forwarded-For": "79.142.16.1"})).status == 403
+
+
+async def test_an_inactive_connection_is_not_let_in() -> None:
+    async with open_stage() as stage, open_door(stage, Connection(active=False)) as door:
+        assert (await door.get(CHECK)).status == 401
+
+
+def test_a_replaced_password_is_refused_at_once() -> None:
+    connections = Connections(Connection())
+    entrance = Entrance(connections)  # type: ignore[arg-type]
+    request = SimpleNamespace(headers={"Authorization": basic(LOGIN, PASSWORD)}, remote="127.0.0.1")
+    assert isinstance(entrance.admit(request), Desk)  # type: ignore[arg-type]
+    connections.replace(Connection(basic_password_sha256="0" * 64))
+    refused = entrance.admit(request)  # type: ignore[arg-type]
+    assert isinstance(refused, web.Response)
+    assert refused.status == 401
+
+
+async def test_the_password_is_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with open_stage() as stage, open_door(stage) as door:
+        await door.get(CHECK)
+        await door.get(CHECK, headers={"Authorization": basic(LOGIN, PASSWORD + "x")})
+        await door.get("/osmp?command=pay&txn_id=1")
+    assert PASSWORD not in caplog.text
+    assert basic(LOGIN, PASSWORD)[6:] not in caplog.text
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.10", "203.0.113.7", "pay.example"])
+def test_passwords_in_the_clear_are_refused_at_start(host: str) -> None:
+    settings = Settings(home=Path("unused"), host=host)
+    with pytest.raises(InsecureExposure, match="KOPECK_ALLOW_INSECURE"):
+        check_exposure(settings, Connections(Connection()))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("settings", "connection"),
+    [
+        (Settings(home=Path("unused"), host="127.0.0.1"), Connection()),
+        (Settings(home=Path("unused"), host="::1"), Connection()),
+        (Settings(home=Path("unused"), host="localhost"), Connection()),
+        (Settings(home=Path("unused"), host="0.0.0.0", allow_insecure=True), Connection()),
+        (Settings(home=Path("unused"), host="0.0.0.0"), Connection(active=False)),
+        (Settings(home=Path("unused"), host="0.0.0.0"), Connection(basic_login="")),
+    ],
+)
+def test_what_exposes_no_password_may_start(settings: Settings, connection: Connection) -> None:
+    check_exposure(settings, Connections(connection))  # type: ignore[arg-type]

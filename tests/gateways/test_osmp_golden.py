@@ -1,0 +1,56 @@
+"""OSMP on the wire, byte for byte: each golden file is a conversation of requests and replies, in order.
+
+`pytest --update-golden` writes the replies anew; the difference is reviewed as code.
+"""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from gateways.osmp_dialect import OsmpDialect
+from tests.gateways.osmp_stage import Connection, open_door, open_stage
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "osmp"
+REPLY, NEXT = "--- reply\n", "--- next\n"
+DIALECTS = {
+    "dialect": OsmpDialect(txn_element="ibox_txn_id", codes={5: 2}, show_debt=False, cents_exact=True),
+    "cancel": OsmpDialect(cancel=True, status=True),
+}
+VARIABLE_HEADERS = ("Date:", "Server:")
+
+
+@pytest.mark.parametrize("file", sorted(GOLDEN.glob("*.http")), ids=lambda file: file.stem)
+def test_the_wire_is_as_agreed(file: Path, request: pytest.FixtureRequest) -> None:
+    agreed = file.read_text()
+    said = asyncio.run(converse(agreed, DIALECTS.get(file.stem)))
+    if request.config.getoption("--update-golden", default=False):
+        file.write_text(said)
+    assert said == agreed
+
+
+def test_there_are_golden_files() -> None:
+    assert len(list(GOLDEN.glob("*.http"))) >= 6
+
+
+async def converse(conversation: str, dialect: OsmpDialect | None) -> str:
+    """Say a file's requests over one connection and return it with the replies that came."""
+    requests = [part.partition(REPLY)[0] for part in conversation.split(NEXT)]
+    async with open_stage() as stage, open_door(stage, Connection(osmp=dialect)) as door:
+        reader, writer = await asyncio.open_connection(door.host, door.port)
+        said = []
+        for text in requests:
+            head, _, body = text.partition("\n\n")
+            writer.write((head.replace("\n", "\r\n") + "\r\n\r\n" + body.rstrip("\n")).encode())
+            said.append(text + REPLY + await receive(reader))
+        writer.close()
+    return NEXT.join(said)
+
+
+async def receive(reader: asyncio.StreamReader) -> str:
+    """Read one reply; headers that change from day to day are left out."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    lines = [line for line in head.split("\r\n") if line and not line.startswith(VARIABLE_HEADERS)]
+    length = next(int(line.split(":")[1]) for line in lines if line.startswith("Content-Length"))
+    body = (await reader.readexactly(length)).decode()
+    return "\n".join(lines) + "\n\n" + body
