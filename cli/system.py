@@ -1,0 +1,110 @@
+"""The running system, as a block of the program that starts it: servers, Ray, shards, gateways; and its orderly end."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+
+from actors import bootstrap, classes
+from actors.bootstrap import RunFile, Servers
+from actors.client import Router, ShardUnreachable
+from actors.settings import Settings
+from cli.console import Exit, fail
+from gateways.process import GatewayProcess
+
+_DRAIN_S_MAX = 10.0
+
+
+class System(msgspec.Struct):
+    """Handles of what runs."""
+
+    settings: Settings
+    servers: Servers
+    ray_address: str
+    supervisor: Any
+    gateways: list[Any]
+    url: str
+
+    async def router(self) -> Router:
+        """A way to the shards for this program."""
+        return await bootstrap.connect(self.settings, self.servers.database_url)
+
+
+@asynccontextmanager
+async def running(settings: Settings, *, gateways: bool = True) -> AsyncIterator[System]:
+    """Start everything, keep it for the length of a block, then end it in order: doors, shards, Ray, servers.
+
+    Every payment that was accepted is answered before its shard ends.
+    """
+    if bootstrap.read_run_file(settings.home) is not None:
+        fail(Exit.WRONG, f"a system is already running in {settings.home} (see `kopeck status`)")
+    servers = bootstrap.start_servers(settings)
+    try:
+        await bootstrap.prepare_database(settings, servers)
+        address = settings.ray_address or classes.start_local_ray(settings)
+        if settings.ray_address:
+            classes.join_ray(settings, address)
+        try:
+            system = System(settings, servers, address, await bootstrap.start_shards(settings, servers), [], "")
+            if gateways:
+                await _open_doors(system)
+            _tell(system)
+            yield system
+        finally:
+            await _end(system)
+    finally:
+        bootstrap.stop_servers(settings)
+
+
+async def _open_doors(system: System) -> None:
+    settings, servers = system.settings, system.servers
+    handles = [
+        classes.start_gateway(GatewayProcess, index, index, settings, servers.database_url, servers.redis_url)
+        for index in range(1, settings.gateways + 1)
+    ]
+    system.gateways = handles
+    ports = await asyncio.gather(*(classes.call(handle.start.remote(), classes.START_S_MAX) for handle in handles))
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104 - shown, not bound
+    system.url = f"http://{host}:{ports[0]}"
+
+
+def _tell(system: System) -> None:
+    servers = system.servers
+    bootstrap.write_run_file(
+        system.settings.home,
+        RunFile(os.getpid(), system.ray_address, servers.database_url, servers.redis_url, system.url),
+    )
+
+
+async def _end(system: System) -> None:
+    """Close the doors (what is inside is answered), drain the shards, end the processes."""
+    bootstrap.remove_run_file(system.settings.home)
+    await asyncio.gather(*(_try(handle.drain.remote()) for handle in system.gateways))
+    await _try(system.supervisor.drain.remote())
+    classes.leave_ray()
+
+
+async def _try(awaited: Any) -> None:
+    try:
+        await classes.call(awaited, _DRAIN_S_MAX)
+    except ShardUnreachable:
+        return
+
+
+@asynccontextmanager
+async def joined(settings: Settings) -> AsyncIterator[tuple[RunFile, Router]]:
+    """Join the system that runs on this machine, for the length of a block.
+
+    Errors: ends the program with `Exit.UNAVAILABLE` if none runs.
+    """
+    run = bootstrap.read_run_file(settings.home)
+    if run is None:
+        fail(Exit.UNAVAILABLE, f"no system is running in {settings.home}; start it with `kopeck up`")
+    classes.join_ray(settings, run.ray_address)
+    try:
+        yield run, await bootstrap.connect(settings, run.database_url)
+    finally:
+        classes.leave_ray()
