@@ -1,9 +1,10 @@
-"""Live notices: after a commit a shard says which accounts moved; whoever shows them wakes up and reads the ledger.
+"""Live notices: after a commit a shard says which accounts moved; whoever shows them wakes and reads again.
 
-A notice is a wake-up and nothing more. It may be lost, late or doubled, so a reader always takes what happened from
-the account's history after the last number it saw; then no fault of Redis can make a hole or a repeat. What bounds the
-delay: while Redis is away readers wake by a slow poll, and when it is back both ends say so: a publisher that had to
-drop notices sends an empty message ("something was missed"), a listener wakes everybody.
+A notice is a wake-up and nothing more. It may be lost, late or doubled, so a reader always takes what
+happened from the account's history after the last number it saw; then no fault of Redis can make a hole or a
+repeat. What bounds the delay: while Redis is away readers wake by a slow poll, and when it is back both ends
+say so: a publisher that had to drop notices sends an empty message ("something was missed"), a listener wakes
+everybody.
 
 One Redis message carries the notices of one commit batch. It is decoded only where somebody waits.
 """
@@ -63,8 +64,8 @@ def _connect(url: str) -> Redis:
 class NoticePublisher:
     """Tells commits to Redis.
 
-    Guarantees: `publish` never blocks and never raises; at most `batches_max` batches wait, older ones are dropped and
-    counted in `dropped_batches`. Lives on the event loop that calls `publish`.
+    Guarantees: `publish` never blocks and never raises; at most `batches_max` batches wait, older ones are
+    dropped and counted in `dropped_batches`. Lives on the event loop that calls `publish`.
     """
 
     def __init__(self, redis_url: str, *, batches_max: int = _BATCHES_MAX) -> None:
@@ -99,7 +100,7 @@ class NoticePublisher:
         self._missed = True
 
     async def _send_for_ever(self) -> None:
-        """Send while Redis is there; while it is away let go of what gathers, for it would only come too late."""
+        """Send while Redis is there; while it is away drop what gathers: it would only come too late."""
         pause = _PAUSE_S
         while True:
             sent = self.sent_batches
@@ -123,7 +124,7 @@ class NoticePublisher:
                 await self._send(redis, self._waiting.popleft())
 
     async def _send(self, redis: Redis, notices: list[Notice]) -> None:
-        """Send one batch, or after a loss the message that makes everybody look; assume a loss until it has gone."""
+        """Send one batch, or after a loss what makes everybody look; until it has gone, it counts as lost."""
         missed, self._missed = self._missed, True
         await redis.publish(CHANNEL, _MISSED if missed else messages.encode(notices))
         self._missed = False
@@ -155,8 +156,8 @@ class Subscription:
 class NoticeListener:
     """One process's ear: a single subscription to Redis, made anew when it breaks, shared by all readers.
 
-    Guarantees: a reader that subscribed and then read the history hears of every later commit, or wakes within
-    `POLL_S` of losing the chance to hear. `run` ends only by cancellation.
+    Guarantees: a reader that subscribed and then read the history hears of every later commit, or wakes
+    within `POLL_S` of losing the chance to hear. `run` ends only by cancellation.
     """
 
     def __init__(self, redis_url: str) -> None:
@@ -218,7 +219,7 @@ class NoticeListener:
                 self.heard(message["data"])
 
     def heard(self, message: bytes) -> None:
-        """Wake the readers of the accounts that one message names; all of them if it says that some were missed."""
+        """Wake the readers of the accounts that one message names; all if it says that some were missed."""
         if not self._readers:
             return
         try:

@@ -1,8 +1,9 @@
 """Live streams (SSE): every commit of one account as it happens, each with its number.
 
-A notice only wakes a stream; what it sends it reads from the account's history after the last number it sent. So there
-is no hole and no repeat, whatever becomes of the notices, and `Last-Event-ID` resumes exactly where a reader stopped,
-on any gateway. Each stream is bounded: a reader that does not read is dropped and may resume.
+A notice only wakes a stream; what it sends it reads from the account's history after the last number it sent.
+So there is no hole and no repeat, whatever becomes of the notices, and `Last-Event-ID` resumes exactly where
+a reader stopped, on any gateway. Each stream is bounded: a reader that does not read is dropped and may
+resume.
 """
 
 import asyncio
@@ -51,12 +52,12 @@ class Live(Protocol):
         ...
 
 
-class TooSlow(Exception):
+class SlowReaderError(Exception):
     """The reader did not take what was sent to it in time."""
 
 
 class Streams:
-    """All live streams of one gateway; `show` renders a receipt as the ledger's row in JSON, without line ends."""
+    """All live streams of one gateway; `show` renders a receipt as the ledger's row: JSON on one line."""
 
     def __init__(
         self, router: Router, live: Live, show: Callable[[Receipt], bytes], *, streams_max: int = 2_000
@@ -74,8 +75,9 @@ class Streams:
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Answer `GET /v1/accounts/{number}/events`.
 
-        Rule: begins after `Last-Event-ID` (header, or query `last_event_id`), without one at the present. Ends when the
-        reader goes, does not read for ten seconds, or the gateway stops. Errors: HTTP 400, 404 and 503 before the start.
+        Rule: begins after `Last-Event-ID` (header, or query `last_event_id`), without one at the present.
+        Ends when the reader goes, does not read for ten seconds, or the gateway stops. Errors: HTTP 400, 404
+        and 503 before the start.
         """
         account = AccountId(request.match_info["number"])
         after_seq = await self._begin_after(account, _asked_after(request))
@@ -86,7 +88,7 @@ class Streams:
         try:
             await stream.prepare(request)
             await self._follow(request, stream, account, after_seq)
-        except (ConnectionError, TooSlow):
+        except (ConnectionError, SlowReaderError):
             if request.transport is not None:
                 request.transport.abort()
         except asyncio.CancelledError:
@@ -158,7 +160,10 @@ def _asked_after(request: web.Request) -> int | None:
 
 
 async def _sent(request: web.Request) -> None:
-    """Wait until the reader has taken most of what was written. Errors: `TooSlow`; ConnectionError if it has gone."""
+    """Wait until the reader has taken most of what was written.
+
+    Errors: `SlowReaderError`; ConnectionError if it has gone.
+    """
     ends = monotonic() + _UNSENT_S_MAX
     while True:
         transport = request.transport
@@ -167,7 +172,7 @@ async def _sent(request: web.Request) -> None:
         if transport.get_write_buffer_size() <= _UNSENT_BYTES_MAX:
             return
         if monotonic() > ends:
-            raise TooSlow
+            raise SlowReaderError
         await asyncio.sleep(_UNSENT_POLL_S)
 
 

@@ -1,32 +1,30 @@
 """The OSMP door (QIWI provider protocol): `check`, `pay`, and by contract `cancel` and `status`.
 
-A terminal stands behind every request and has taken the money already. So a fatal code is told only for what can never
-have been credited; every trouble and doubt of ours is TEMPORARY, and the agent's repeat under the same id resolves it.
-Business outcomes are HTTP 200. A refusal that rests on a term of the contract, which may have changed since an earlier
-attempt, is told only after the ledger has said that this id is not in it.
+A terminal stands behind every request and has taken the money already. So a fatal code is told only for what
+can never have been credited; every trouble and doubt of ours is TEMPORARY, and the agent's repeat under the
+same id resolves it. Business outcomes are HTTP 200. A refusal that rests on a term of the contract, which may
+have changed since an earlier attempt, is told only after the ledger has said that this id is not in it.
 """
 
 import logging
 from collections.abc import Awaitable, Callable
 from time import time_ns
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from aiohttp import web
 from msgspec.structs import replace
 from prometheus_client import Counter
 
+from actors.client import Router
 from engine.account import Status
 from engine.commands import AcceptPayment
 from engine.events import EventKind
 from engine.ids import TxnId
 from engine.money import format_roubles
 from engine.outcomes import Acknowledged, KeyConflict, Outcome, Reason, Receipt, Rejected
-from gateways.osmp_access import Desk, Entrance
+from gateways.osmp_access import Connections, Desk, Entrance
 from gateways.osmp_dialect import REASON_CODES, REASON_COMMENTS, Code
-from gateways.osmp_request import Fields, Refused, parse_fields, txn_id_of
-
-if TYPE_CHECKING:
-    from gateways.app import Doors
+from gateways.osmp_request import Fields, RefusedError, parse_fields, txn_id_of
 
 _XML = {"Content-Type": "text/xml; charset=utf-8"}
 _FORM = "application/x-www-form-urlencoded"
@@ -45,7 +43,16 @@ _CONFLICTS = Counter(
 Command = Callable[[Desk, Fields], Awaitable[bytes]]
 
 
-def osmp_routes(doors: "Doors") -> list[web.RouteDef]:
+class Doors(Protocol):
+    """What this door needs of the gateway."""
+
+    @property
+    def router(self) -> Router: ...
+    @property
+    def connections(self) -> Connections: ...
+
+
+def osmp_routes(doors: Doors) -> list[web.RouteDef]:
     """The routes of this door. HEAD is no way to pay."""
     door = OsmpDoor(doors)
     return [web.get("/osmp", door.handle, allow_head=False), web.post("/osmp", door.handle)]
@@ -54,7 +61,7 @@ def osmp_routes(doors: "Doors") -> list[web.RouteDef]:
 class OsmpDoor:
     """Answers OSMP requests of all connections."""
 
-    def __init__(self, doors: "Doors") -> None:
+    def __init__(self, doors: Doors) -> None:
         self._router = doors.router
         self._entrance = Entrance(doors.connections)
         self._commands: dict[str, Command] = {
@@ -81,9 +88,9 @@ class OsmpDoor:
             fields = parse_fields(text)
             command = self._commands.get(fields.get("command", ""))
             if command is None:
-                raise Refused(Code.OTHER, "Неизвестная команда")
+                raise RefusedError(Code.OTHER, "Неизвестная команда")
             return await command(desk, fields)
-        except Refused as refusal:
+        except RefusedError as refusal:
             return self._refuse(desk, fields, refusal.code, refusal.comment)
         # The outermost edge: a bug of ours must not make the agent return money that we may have credited.
         except Exception:  # noqa: BLE001
@@ -100,7 +107,7 @@ class OsmpDoor:
     async def _refuse_unless_known(
         self, desk: Desk, fields: Fields, command: AcceptPayment, against: Code
     ) -> bytes:
-        """Send the same key and content with nothing to take: a repeat gets its first answer, else nothing happens."""
+        """Send the same key and content with nothing to take: a repeat gets its first answer."""
         outcome = await self._router.submit(replace(command, amount_kopecks=0))
         if isinstance(outcome, Rejected):
             return self._refuse(desk, fields, against)
@@ -121,12 +128,14 @@ class OsmpDoor:
         kopecks = desk.reader.amount(fields) if fields.get("sum") else 0
         against = desk.reader.against_terms(account, kopecks or desk.connection.amount_kopecks_min)
         if against is not None:
-            raise Refused(against)
+            raise RefusedError(against)
         view = await self._router.account(account)
         if view is None:
-            raise Refused(Code.TEMPORARY)
+            raise RefusedError(Code.TEMPORARY)
         if view.status != Status.OPEN.name:
-            raise Refused(Code.ACCOUNT_CLOSED if view.status == Status.CLOSED.name else Code.ACCOUNT_UNKNOWN)
+            raise RefusedError(
+                Code.ACCOUNT_CLOSED if view.status == Status.CLOSED.name else Code.ACCOUNT_UNKNOWN
+            )
         _count("check", Code.OK)
         shown = [("debt", format_roubles(view.balance_kopecks))] if desk.dialect.show_debt else []
         return desk.xml.checked(txn_id, shown)
@@ -134,13 +143,13 @@ class OsmpDoor:
     async def _cancel(self, desk: Desk, fields: Fields) -> bytes:
         """Undo a payment in full, if the contract allows it."""
         if not desk.dialect.cancel:
-            raise Refused(Code.FORBIDDEN, "Отмена не предусмотрена договором")
+            raise RefusedError(Code.FORBIDDEN, "Отмена не предусмотрена договором")
         txn_id_of(fields)
         paid = await self._payment(desk, fields, "cancel_txn_id", "cancel_txn_date")
         if fields.get("account") and desk.reader.account(fields) != paid.account:
-            raise Refused(Code.OTHER, "Платёж принят на другой счёт")
+            raise RefusedError(Code.OTHER, "Платёж принят на другой счёт")
         if fields.get("sum") and desk.reader.amount(fields) != paid.amount_kopecks:
-            raise Refused(Code.OTHER, "Платёж принят на другую сумму")
+            raise RefusedError(Code.OTHER, "Платёж принят на другую сумму")
         outcome = await self._router.submit(desk.reader.reversal(fields, paid.payment_id, paid.account))
         if not isinstance(outcome, Acknowledged):
             return self._refuse_outcome(desk, fields, outcome)
@@ -150,10 +159,10 @@ class OsmpDoor:
     async def _status(self, desk: Desk, fields: Fields) -> bytes:
         """Tell what became of a payment, if the contract allows to ask."""
         if not desk.dialect.status:
-            raise Refused(Code.FORBIDDEN, "Запрос статуса не предусмотрен договором")
+            raise RefusedError(Code.FORBIDDEN, "Запрос статуса не предусмотрен договором")
         paid = await self._payment(desk, fields, "txn_id", "txn_date")
         if await self._reversed_kopecks(paid) == paid.amount_kopecks:
-            raise Refused(Code.OTHER, REASON_COMMENTS[Reason.ALREADY_REVERSED])
+            raise RefusedError(Code.OTHER, REASON_COMMENTS[Reason.ALREADY_REVERSED])
         _count("status", Code.OK)
         return desk.xml.done(fields["txn_id"], paid.payment_id, paid.amount_kopecks)
 
@@ -166,12 +175,12 @@ class OsmpDoor:
         dated_us = desk.reader.instant(fields, date_name) if fields.get(date_name) else None
         found = await self._router.key(desk.connection.source, txn_id)
         if found is None:
-            raise Refused(Code.TEMPORARY)
+            raise RefusedError(Code.TEMPORARY)
         if found and found[0].kind in (EventKind.PAYMENT_RECEIVED, EventKind.UNIDENTIFIED_RECEIVED):
             return found[0]
         if dated_us is not None and dated_us < time_ns() // 1000 - _MAY_STILL_COME_US:
-            raise Refused(Code.OTHER, "Платёж не найден")
-        raise Refused(Code.NOT_FINISHED)
+            raise RefusedError(Code.OTHER, "Платёж не найден")
+        raise RefusedError(Code.NOT_FINISHED)
 
     async def _reversed_kopecks(self, paid: Receipt) -> int:
         """Add up what was taken back of a payment; its account's history after it tells."""
@@ -179,7 +188,7 @@ class OsmpDoor:
         while True:
             page = await self._router.history(paid.account, after_seq, _PAGE_RECEIPTS)
             if page is None:
-                raise Refused(Code.TEMPORARY)
+                raise RefusedError(Code.TEMPORARY)
             undone = [r for r in page if r.kind is EventKind.PAYMENT_REVERSED and r.ref == paid.account_seq]
             kopecks -= sum(receipt.amount_kopecks for receipt in undone)
             if len(page) < _PAGE_RECEIPTS:
@@ -187,7 +196,7 @@ class OsmpDoor:
             after_seq = page[-1].account_seq
 
     def _refuse_outcome(self, desk: Desk, fields: Fields, outcome: Outcome) -> bytes:
-        """Tell an outcome that is not done: refusals of the ledger by the table, everything else as temporary."""
+        """Tell an outcome that is not done: the ledger's refusals by the table, all else as temporary."""
         if isinstance(outcome, Rejected):
             comment = REASON_COMMENTS.get(outcome.reason, "")
             return self._refuse(desk, fields, REASON_CODES[outcome.reason], comment)
@@ -221,12 +230,12 @@ def _txn_id_to_tell(fields: Fields) -> str:
     """The agent's number, if it is one: what is not is not echoed."""
     try:
         return txn_id_of(fields)
-    except Refused:
+    except RefusedError:
         return ""
 
 
 async def _form_of(request: web.Request) -> str:
-    """Read a form body as text; what is not ASCII there is not a form and fails as its field's wrong value."""
+    """Read a form body as text; what is not ASCII there is no form and fails as its field's value."""
     if request.content_type != _FORM:
         raise web.HTTPUnsupportedMediaType(text=f"{_FORM} expected\n")
     return (await request.read()).decode("ascii", "surrogateescape").strip("\r\n")

@@ -1,26 +1,24 @@
 """Who may speak OSMP to us: Basic credentials, and the addresses that the contract names.
 
-The protocol has no better: its password travels with every request. So a connection is bound to its agent's addresses,
-and `check_exposure` refuses to listen in the clear beyond this machine.
+The protocol has no better: its password travels with every request. So a connection is bound to its agent's
+addresses, and `check_exposure` refuses to listen in the clear beyond this machine.
 """
 
 import binascii
 import hashlib
 import ipaddress
 from base64 import b64decode
+from collections.abc import Iterator
 from hmac import compare_digest
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from aiohttp import web
 
+from actors.settings import Settings
+from engine.ids import SourceId
 from gateways.osmp_dialect import OsmpDialect
 from gateways.osmp_request import OsmpReader
 from gateways.osmp_xml import OsmpXml
-
-if TYPE_CHECKING:
-    from gateways.connections import Connection, Connections
-
-    from actors.settings import Settings
 
 _KNOWN_MAX = 4096
 _HEADER_CHARS_MAX = 512
@@ -28,22 +26,57 @@ _HEADER_CHARS_MAX = 512
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-class InsecureExposure(ValueError):
+class Connection(Protocol):
+    """What the door asks of a connection: its contract, as loaded. Units: kopecks; networks as CIDR text."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def source(self) -> SourceId: ...
+    @property
+    def active(self) -> bool: ...
+    @property
+    def basic_login(self) -> str: ...
+    @property
+    def basic_password_sha256(self) -> str: ...
+    @property
+    def allow_networks(self) -> tuple[str, ...]: ...
+    @property
+    def amount_kopecks_min(self) -> int: ...
+    @property
+    def amount_kopecks_max(self) -> int: ...
+    @property
+    def osmp(self) -> OsmpDialect | None: ...
+
+
+class Connections(Protocol):
+    """The table of connections; `version` changes whenever its content does."""
+
+    @property
+    def version(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Connection]: ...
+
+    def by_basic_login(self, login: str) -> Connection | None: ...
+
+
+class InsecureExposureError(ValueError):
     """The settings would send passwords in the clear over a network."""
 
 
-def check_exposure(settings: "Settings", connections: "Connections") -> None:
+def check_exposure(settings: Settings, connections: Connections) -> None:
     """Refuse to start where OSMP passwords would travel in the clear.
 
-    Rule: with an active OSMP connection only a loopback address may be listened on (TLS ends in front of us), unless
-    the operator says that the network is trusted. Errors: `InsecureExposure` with a text for the operator.
+    Rule: with an active OSMP connection only a loopback address may be listened on (TLS ends in front of us),
+    unless the operator says that the network is trusted. Errors: `InsecureExposureError` with a text for the
+    operator.
     """
     exposed = [c.name for c in connections if c.active and c.basic_login]
     if exposed and not settings.allow_insecure and not _is_loopback(settings.host):
-        raise InsecureExposure(
-            f"Шлюз слушал бы {settings.host} без TLS, а подключения {', '.join(exposed)} передают пароль (Basic) "
-            "открытым текстом. Слушайте 127.0.0.1 за обратным прокси с TLS или задайте KOPECK_ALLOW_INSECURE=1, "
-            "если сеть доверенная."
+        raise InsecureExposureError(
+            f"Шлюз слушал бы {settings.host} без TLS, а подключения {', '.join(exposed)} передают пароль "
+            "(Basic) открытым текстом. Слушайте 127.0.0.1 за обратным прокси с TLS или задайте "
+            "KOPECK_ALLOW_INSECURE=1, если сеть доверенная."
         )
 
 
@@ -57,7 +90,7 @@ def _is_loopback(host: str) -> bool:
 class Desk:
     """One connection, made ready: its reader, its reply shapes, its networks."""
 
-    def __init__(self, connection: "Connection") -> None:
+    def __init__(self, connection: Connection) -> None:
         dialect = connection.osmp or OsmpDialect()
         self.connection = connection
         self.dialect = dialect
@@ -101,15 +134,15 @@ def _is_in(address: str, networks: list[Network]) -> bool:
 
 
 class Entrance:
-    """Finds the desk of a request, or the HTTP refusal. Checks a password once, then knows its header's digest."""
+    """Finds the desk of a request, or refuses by HTTP. A password is checked once, then known by digest."""
 
-    def __init__(self, connections: "Connections") -> None:
+    def __init__(self, connections: Connections) -> None:
         self._connections = connections
         self._version = connections.version
         self._desks: dict[bytes, Desk] = {}
 
     def admit(self, request: web.Request) -> Desk | web.Response:
-        """Return the desk of the request's credentials and address: else 401, or 403 for a foreign address."""
+        """Return the desk for the credentials, else 401; or 403 where the address is not the agent's."""
         headers = request.headers
         desk = self._desk_of(headers.get("Authorization", ""))
         if desk is None:
@@ -140,7 +173,7 @@ class Entrance:
             desk = self._desks[digest] = Desk(connection)
         return desk
 
-    def _authenticated(self, header: str) -> "Connection | None":
+    def _authenticated(self, header: str) -> Connection | None:
         credentials = _basic(header)
         if credentials is None:
             return None

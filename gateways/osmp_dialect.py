@@ -1,6 +1,7 @@
 """What differs between the agents that speak OSMP: the terms of a contract, and the protocol's result codes.
 
-The protocol is a de-facto standard with small deviations, so everything that was seen to vary is data of a connection.
+The protocol is a de-facto standard with small deviations, so everything that was seen to vary is data of a
+connection.
 """
 
 import enum
@@ -17,7 +18,7 @@ UTC_OFFSET_MINUTES_MAX = 14 * 60
 
 
 class Code(enum.IntEnum):
-    """The protocol's result codes. All but OK, TEMPORARY and NOT_FINISHED are fatal: the agent returns the money."""
+    """The protocol's result codes. All but OK, TEMPORARY and NOT_FINISHED are fatal: the money goes back."""
 
     OK = 0
     TEMPORARY = 1
@@ -81,7 +82,7 @@ REASON_COMMENTS: Mapping[Reason, str] = {
 
 
 class AccountRule(msgspec.Struct, frozen=True):
-    """Rewrites what the agent sends as account: a full match of `pattern` becomes `account` (`\\1` is a group)."""
+    """Rewrites what the agent sends as account: a full match of `pattern` becomes `account`."""
 
     pattern: str
     account: str
@@ -97,10 +98,11 @@ class PeriodForm(enum.StrEnum):
 class OsmpDialect(msgspec.Struct, frozen=True, kw_only=True):
     """One contract's OSMP. The defaults are the protocol as published.
 
-    `txn_element`: what the reply calls the agent's transaction id. `cents_exact`: `sum` has exactly two decimals.
-    `codes`: replaces fatal codes by the contract's own. `doc_period_field`: the extra field that names the month paid
-    for, if any. `keep_if_unknown`: money for a number that we do not know is kept as unidentified, not refused.
-    `trusted_proxies`: addresses whose `X-Forwarded-For` is believed. `utc_offset_minutes`: the clock of `txn_date`.
+    `txn_element`: what the reply calls the agent's transaction id. `cents_exact`: `sum` has exactly two
+    decimals. `codes`: replaces fatal codes by the contract's own. `doc_period_field`: the extra field that
+    names the month paid for, if any. `keep_if_unknown`: money for a number that we do not know is kept as
+    unidentified, not refused. `trusted_proxies`: addresses whose `X-Forwarded-For` is believed.
+    `utc_offset_minutes`: the clock of `txn_date`.
     """
 
     txn_element: str = "osmp_txn_id"
@@ -119,7 +121,7 @@ class OsmpDialect(msgspec.Struct, frozen=True, kw_only=True):
     trusted_proxies: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse terms that would break the protocol. Errors: ValueError, told when the connection is loaded."""
+        """Refuse terms that would break the protocol. Errors: ValueError, when the connection is loaded."""
         re.compile(self.account_pattern)
         for rule in self.account_rules:
             re.compile(rule.pattern).groups  # noqa: B018 - compiled for its errors alone

@@ -1,4 +1,4 @@
-"""From the text of an OSMP request to a command: only the protocol's own grammar is accepted, nothing is guessed."""
+"""From the text of an OSMP request to a command: only the protocol's own grammar, nothing is guessed."""
 
 import datetime
 import re
@@ -27,7 +27,7 @@ _DAY_US = 24 * 60 * _MINUTE_US
 _EPOCH_DAY = datetime.date(1970, 1, 1).toordinal()
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The request breaks the protocol's grammar: no attempt like it was ever taken, none will be."""
 
     def __init__(self, code: Code, comment: str = "") -> None:
@@ -39,17 +39,17 @@ class Refused(Exception):
 def parse_fields(text: str) -> Fields:
     """Split a query string or form body.
 
-    Shape: one value a name. Errors: `Refused` for a name given twice, too many fields, or bytes that are not UTF-8
-    (in `account`: a bad account format; agents send cp1251 there).
+    Shape: one value a name. Errors: `RefusedError` for a name given twice, too many fields, or bytes that
+    are not UTF-8 (in `account`: a bad account format; agents send cp1251 there).
     """
     fields: Fields = {}
     pairs = text.split("&", FIELDS_MAX)
     if len(pairs) > FIELDS_MAX:
-        raise Refused(Code.OTHER, "Слишком много параметров")
+        raise RefusedError(Code.OTHER, "Слишком много параметров")
     for pair in pairs:
         name, _, value = pair.partition("=")
         if name in fields:
-            raise Refused(Code.OTHER, "Параметр повторяется")
+            raise RefusedError(Code.OTHER, "Параметр повторяется")
         fields[name] = _decoded(name, value) if "%" in value or "+" in value else value
     return fields
 
@@ -59,7 +59,7 @@ def _decoded(name: str, value: str) -> str:
         return unquote(value.replace("+", " "), errors="strict")
     except UnicodeDecodeError:
         code = Code.ACCOUNT_FORMAT if name == "account" else Code.OTHER
-        raise Refused(code, "Параметр не в кодировке UTF-8") from None
+        raise RefusedError(code, "Параметр не в кодировке UTF-8") from None
 
 
 def txn_id_of(fields: Fields, name: str = "txn_id") -> str:
@@ -71,7 +71,7 @@ def txn_id_of(fields: Fields, name: str = "txn_id") -> str:
 
 
 def _refuse(name: str, fields: Fields) -> NoReturn:
-    raise Refused(Code.OTHER, f"{'Неверный' if fields.get(name) else 'Не указан'} параметр {name}")
+    raise RefusedError(Code.OTHER, f"{'Неверный' if fields.get(name) else 'Не указан'} параметр {name}")
 
 
 class OsmpReader:
@@ -107,7 +107,7 @@ class OsmpReader:
         )
 
     def reversal(self, fields: Fields, payment: PaymentId, account: AccountId) -> ReversePayment:
-        """Read `cancel` of a payment that was found. Its number has a key space of its own, apart from payments."""
+        """Read `cancel` of a payment that was found. Cancels are numbered apart from payments."""
         txn_id = txn_id_of(fields)
         return ReversePayment(
             source=self._source,
@@ -129,7 +129,7 @@ class OsmpReader:
                 text = found.expand(account)
                 break
         if len(text) > ACCOUNT_CHARS_MAX or not text.isprintable():
-            raise Refused(Code.ACCOUNT_FORMAT)
+            raise RefusedError(Code.ACCOUNT_FORMAT)
         return AccountId(text)
 
     def amount(self, fields: Fields) -> int:
@@ -138,14 +138,14 @@ class OsmpReader:
             return parse_roubles(fields.get("sum", ""), self._grammar)
         except MoneyError as error:
             if error.fault is MoneyFault.TOO_LARGE:
-                raise Refused(Code.AMOUNT_LARGE) from None
+                raise RefusedError(Code.AMOUNT_LARGE) from None
             _refuse("sum", fields)
 
     def against_terms(self, account: AccountId, kopecks: int) -> Code | None:
         """Hold a request against the contract: the code of the term it breaks, or None.
 
-        Rule: terms change, so a request that breaks them today may have been taken yesterday; the ledger is asked
-        before the agent hears this code for a payment.
+        Rule: terms change, so a request that breaks them today may have been taken yesterday; the ledger is
+        asked before the agent hears this code for a payment.
         """
         if not self._account.fullmatch(account):
             return Code.ACCOUNT_FORMAT
@@ -177,7 +177,7 @@ class OsmpReader:
 
 @lru_cache(maxsize=64)
 def _day_us(text: str) -> int | None:
-    """Midnight of YYYYMMDD in microseconds, or None for no such day. A day has a hundred thousand payments."""
+    """Midnight of YYYYMMDD in microseconds, or None for no such day. Most payments share a day."""
     try:
         return (
             datetime.date(int(text[:4]), int(text[4:6]), int(text[6:])).toordinal() - _EPOCH_DAY

@@ -1,4 +1,4 @@
-"""OSMP replies as bytes. Written by hand: four fixed shapes, nothing before `<?xml`, everything foreign escaped.
+"""OSMP replies as bytes. Written by hand: three fixed shapes, nothing before `<?xml`, all else escaped.
 
 Built once per connection; a reply is then one string formatting.
 """
@@ -20,7 +20,8 @@ class OsmpXml:
         head = f"{_DECLARATION}  <{element}>%s</{element}>\n"
         tail = "  <result>%d</result>\n  <comment>%s</comment>\n"
         self._codes = {code: dialect.codes.get(code, code) for code in Code}
-        self._done = f"{head}  <prv_txn>%d</prv_txn>\n  <sum>%s</sum>\n  <result>0</result>\n  <comment>OK</comment>\n</response>\n"
+        paid = "  <prv_txn>%d</prv_txn>\n  <sum>%s</sum>\n  <result>0</result>\n  <comment>OK</comment>\n"
+        self._done = f"{head}{paid}</response>\n"
         self._checked = f"{head}{tail}%s</response>\n"
         self._refused = f"{head}{tail}</response>\n"
 

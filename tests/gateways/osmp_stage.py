@@ -1,13 +1,13 @@
-"""The stage of the OSMP door's tests: a real router and a real shard on a journal in memory, behind real HTTP."""
+"""The stage of the OSMP door's tests: a real router and shard on a journal in memory, behind real HTTP."""
 
 import asyncio
 import datetime
 import hashlib
 from base64 import b64encode
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from types import SimpleNamespace
+from typing import NamedTuple
 
 import msgspec
 from aiohttp import web
@@ -87,8 +87,18 @@ class SmallJournal:
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.keys: dict[IdempotencyKey, KnownKey] = {}
-        self.held = asyncio.Event()
-        self.held.set()
+        self._held = asyncio.Event()
+        self._held.set()
+        self.appending = asyncio.Event()
+
+    def hold(self) -> None:
+        """Let no append go on until `release`."""
+        self.appending.clear()
+        self._held.clear()
+
+    def release(self) -> None:
+        """Let appends go on."""
+        self._held.set()
 
     async def take_ownership(self, shard: ShardId, owner: str) -> Term:
         return Term(shard, Epoch(1), len(self.events), frozenset(Slot(slot) for slot in range(SLOTS)))
@@ -116,7 +126,8 @@ class SmallJournal:
         )
 
     async def append(self, entries: Sequence[Entry]) -> list[codec.Position]:
-        await self.held.wait()
+        self.appending.set()
+        await self._held.wait()
         positions = []
         for entry in entries:
             at = codec.Position(ShardId(1), len(self.events) + entry.answer + 1, NOW_US)
@@ -144,6 +155,13 @@ class SmallJournal:
 
     async def close(self) -> None:
         pass
+
+
+class Doors(NamedTuple):
+    """What the door needs of the gateway."""
+
+    router: Router
+    connections: Connections
 
 
 class Stage:
@@ -181,7 +199,11 @@ class Stage:
     async def _no_answer(self, _: bytes) -> bytes:
         raise ShardUnreachable
 
-    async def post(self, account: AccountId, kind: type[AnyCommand], **content: object) -> None:
+    def doors(self, *connections: Connection) -> Doors:
+        """Offer this stage's router to a door."""
+        return Doors(self.router, Connections(*connections))
+
+    async def post(self, account: AccountId, kind: Callable[..., AnyCommand], **content: object) -> None:
         """Send one of billing's commands, which must succeed."""
         self._numbered += 1
         command = kind(
@@ -220,9 +242,9 @@ async def open_door(
     stage: Stage, *connections: Connection
 ) -> AsyncIterator[TestClient[web.Request, web.Application]]:
     """Serve the OSMP door over HTTP; the client signs in with the first connection's credentials."""
-    doors = SimpleNamespace(router=stage.router, connections=Connections(*(connections or (Connection(),))))
+    doors = stage.doors(*(connections or (Connection(),)))
     app = web.Application(client_max_size=64 * 1024)
-    app.add_routes(osmp_routes(doors))  # type: ignore[arg-type]
+    app.add_routes(osmp_routes(doors))
     async with TestClient(TestServer(app), headers={"Authorization": basic(LOGIN, PASSWORD)}) as client:
         yield client
 

@@ -2,13 +2,13 @@
 
 import logging
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 
 from actors.settings import Settings
-from gateways.osmp_access import Desk, Entrance, InsecureExposure, check_exposure
+from gateways.osmp_access import Desk, Entrance, InsecureExposureError, check_exposure
 from gateways.osmp_dialect import OsmpDialect
 from tests.gateways.osmp_stage import LOGIN, PASSWORD, Connection, Connections, basic, open_door, open_stage
 
@@ -30,7 +30,7 @@ CHECK = "/osmp?command=check&txn_id=1&account=007001020003"
     ],
 )
 def test_only_the_agents_addresses_are_admitted(address: str, admitted: bool) -> None:
-    desk = Desk(Connection(allow_networks=(AGENT,)))  # type: ignore[arg-type]
+    desk = Desk(Connection(allow_networks=(AGENT,)))
     assert desk.admits(address, "") is admitted
     assert desk.admits(address, "") is admitted, "the remembered answer is the same"
 
@@ -48,7 +48,7 @@ def test_only_the_agents_addresses_are_admitted(address: str, admitted: bool) ->
 )
 def test_only_our_own_proxy_may_name_the_address(remote: str, forwarded: str, admitted: bool) -> None:
     dialect = OsmpDialect(trusted_proxies=("10.0.0.0/24",))
-    desk = Desk(Connection(allow_networks=(AGENT,), osmp=dialect))  # type: ignore[arg-type]
+    desk = Desk(Connection(allow_networks=(AGENT,), osmp=dialect))
     assert desk.admits(remote, forwarded) is admitted
 
 
@@ -64,11 +64,11 @@ async def test_an_inactive_connection_is_not_let_in() -> None:
 
 def test_a_replaced_password_is_refused_at_once() -> None:
     connections = Connections(Connection())
-    entrance = Entrance(connections)  # type: ignore[arg-type]
-    request = SimpleNamespace(headers={"Authorization": basic(LOGIN, PASSWORD)}, remote="127.0.0.1")
-    assert isinstance(entrance.admit(request), Desk)  # type: ignore[arg-type]
+    entrance = Entrance(connections)
+    request = make_mocked_request("GET", CHECK, {"Authorization": basic(LOGIN, PASSWORD)})
+    assert isinstance(entrance.admit(request), Desk)
     connections.replace(Connection(basic_password_sha256="0" * 64))
-    refused = entrance.admit(request)  # type: ignore[arg-type]
+    refused = entrance.admit(request)
     assert isinstance(refused, web.Response)
     assert refused.status == 401
 
@@ -86,8 +86,8 @@ async def test_the_password_is_in_no_log(caplog: pytest.LogCaptureFixture) -> No
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.10", "203.0.113.7", "pay.example"])
 def test_passwords_in_the_clear_are_refused_at_start(host: str) -> None:
     settings = Settings(home=Path("unused"), host=host)
-    with pytest.raises(InsecureExposure, match="KOPECK_ALLOW_INSECURE"):
-        check_exposure(settings, Connections(Connection()))  # type: ignore[arg-type]
+    with pytest.raises(InsecureExposureError, match="KOPECK_ALLOW_INSECURE"):
+        check_exposure(settings, Connections(Connection()))
 
 
 @pytest.mark.parametrize(
@@ -102,4 +102,4 @@ def test_passwords_in_the_clear_are_refused_at_start(host: str) -> None:
     ],
 )
 def test_what_exposes_no_password_may_start(settings: Settings, connection: Connection) -> None:
-    check_exposure(settings, Connections(connection))  # type: ignore[arg-type]
+    check_exposure(settings, Connections(connection))
