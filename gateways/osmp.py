@@ -22,7 +22,8 @@ from engine.events import EventKind
 from engine.ids import TxnId
 from engine.money import format_roubles
 from engine.outcomes import Acknowledged, KeyConflict, Outcome, Reason, Receipt, Rejected
-from gateways.osmp_access import Connections, Desk, Entrance
+from gateways.connections import Connections
+from gateways.osmp_access import Desk, Entrance
 from gateways.osmp_dialect import REASON_CODES, REASON_COMMENTS, Code
 from gateways.osmp_request import Fields, RefusedError, parse_fields, txn_id_of
 

@@ -8,14 +8,12 @@ import binascii
 import hashlib
 import ipaddress
 from base64 import b64decode
-from collections.abc import Iterator
 from hmac import compare_digest
-from typing import Protocol
 
 from aiohttp import web
 
 from actors.settings import Settings
-from engine.ids import SourceId
+from gateways.connections import Connection, Connections
 from gateways.osmp_dialect import OsmpDialect
 from gateways.osmp_request import OsmpReader
 from gateways.osmp_xml import OsmpXml
@@ -24,40 +22,6 @@ _KNOWN_MAX = 4096
 _HEADER_CHARS_MAX = 512
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-class Connection(Protocol):
-    """What the door asks of a connection: its contract, as loaded. Units: kopecks; networks as CIDR text."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def source(self) -> SourceId: ...
-    @property
-    def active(self) -> bool: ...
-    @property
-    def basic_login(self) -> str: ...
-    @property
-    def basic_password_sha256(self) -> str: ...
-    @property
-    def allow_networks(self) -> tuple[str, ...]: ...
-    @property
-    def amount_kopecks_min(self) -> int: ...
-    @property
-    def amount_kopecks_max(self) -> int: ...
-    @property
-    def osmp(self) -> OsmpDialect | None: ...
-
-
-class Connections(Protocol):
-    """The table of connections; `version` changes whenever its content does."""
-
-    @property
-    def version(self) -> int: ...
-
-    def __iter__(self) -> Iterator[Connection]: ...
-
-    def by_basic_login(self, login: str) -> Connection | None: ...
 
 
 class InsecureExposureError(ValueError):

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from engine.commands import AcceptPayment, ReversePayment, fingerprint
 from engine.ids import AccountId, PaymentId, Period, SourceId, TxnId, parse_period
-from engine.limits import ACCOUNT_CHARS_MAX, PAYMENT_KOPECKS_MAX
+from engine.limits import PAYMENT_KOPECKS_MAX
 from engine.money import Grammar, MoneyError, MoneyFault, parse_roubles
 from gateways.osmp_dialect import (
     FIELDS_MAX,
@@ -17,6 +17,8 @@ from gateways.osmp_dialect import (
     OsmpDialect,
     PeriodForm,
 )
+from gateways.problems import Refused
+from gateways.text_rules import account_number
 
 Fields = dict[str, str]
 
@@ -97,7 +99,7 @@ class OsmpReader:
         return AcceptPayment(
             source=self._source,
             txn_id=TxnId(txn_id),
-            request_hash=fingerprint(fields.get("account", "").strip(" "), kopecks),
+            request_hash=fingerprint(fields.get("account", "").strip(), kopecks),
             account=self.account(fields),
             accepted_at_us=accepted_at_us,
             amount_kopecks=kopecks,
@@ -121,16 +123,17 @@ class OsmpReader:
 
     def account(self, fields: Fields) -> AccountId:
         """Read the account: trimmed, rewritten by the first rule that matches, never treated as a number."""
-        text = fields.get("account", "").strip(" ")
+        text = fields.get("account", "").strip()
         if not text:
             _refuse("account", fields)
         for pattern, account in self._rules:
             if found := pattern.fullmatch(text):
                 text = found.expand(account)
                 break
-        if len(text) > ACCOUNT_CHARS_MAX or not text.isprintable():
-            raise RefusedError(Code.ACCOUNT_FORMAT)
-        return AccountId(text)
+        try:
+            return account_number(text)
+        except Refused:
+            raise RefusedError(Code.ACCOUNT_FORMAT) from None
 
     def amount(self, fields: Fields) -> int:
         """Read `sum`, in kopecks; the contract's limits are asked apart."""

@@ -4,7 +4,7 @@ import asyncio
 import datetime
 import hashlib
 from base64 import b64encode
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -37,8 +37,8 @@ from engine.ids import (
 from engine.outcomes import Acknowledged, Receipt
 from engine.policy import PolicyBook, PolicyCode, SplitPolicy
 from engine.sharding import SLOTS
+from gateways.connections import Connection, Connections, Row
 from gateways.osmp import osmp_routes
-from gateways.osmp_dialect import OsmpDialect
 from storage import codec
 from storage.journal import Entry, Fetched, KnownKey, Term
 
@@ -49,36 +49,24 @@ OPEN, CLOSED, UNKNOWN = AccountId("007001020003"), AccountId("007001020011"), Ac
 BILLING = SourceId("billing")
 
 
-class Connection(msgspec.Struct, frozen=True, kw_only=True):
-    """What the door asks of a connection."""
+def contract(**terms: object) -> Connection:
+    """A connection with the stage's credentials and limits, and other terms where asked for."""
+    usual: dict[str, object] = {
+        "name": "terminal-demo",
+        "source": "terminal",
+        "dialect": "osmp",
+        "basic_login": LOGIN,
+        "basic_password_sha256": hashlib.sha256(PASSWORD.encode()).hexdigest(),
+        "amount_kopecks_min": 100,
+        "amount_kopecks_max": 1_500_000,
+    }
+    return msgspec.convert(usual | terms, Connection)
 
-    name: str = "terminal-demo"
-    source: SourceId = SourceId("terminal")
-    active: bool = True
-    basic_login: str = LOGIN
-    basic_password_sha256: str = hashlib.sha256(PASSWORD.encode()).hexdigest()
-    allow_networks: tuple[str, ...] = ()
-    amount_kopecks_min: int = 100
-    amount_kopecks_max: int = 1_500_000
-    osmp: OsmpDialect | None = None
 
-
-class Connections:
-    """A table of connections that can be replaced under a running door."""
-
-    def __init__(self, *connections: Connection) -> None:
-        self.version = 0
-        self.replace(*connections)
-
-    def replace(self, *connections: Connection) -> None:
-        self._by_login = {c.basic_login: c for c in connections}
-        self.version += 1
-
-    def __iter__(self) -> Iterator[Connection]:
-        return iter(self._by_login.values())
-
-    def by_basic_login(self, login: str) -> Connection | None:
-        return self._by_login.get(login)
+def row(connection: Connection) -> Row:
+    """A connection as stored."""
+    settings = msgspec.json.encode(connection).decode()
+    return Row(connection.name, connection.dialect, connection.active, settings)
 
 
 class SmallJournal:
@@ -201,7 +189,7 @@ class Stage:
 
     def doors(self, *connections: Connection) -> Doors:
         """Offer this stage's router to a door."""
-        return Doors(self.router, Connections(*connections))
+        return Doors(self.router, Connections(map(row, connections)))
 
     async def post(self, account: AccountId, kind: Callable[..., AnyCommand], **content: object) -> None:
         """Send one of billing's commands, which must succeed."""
@@ -242,7 +230,7 @@ async def open_door(
     stage: Stage, *connections: Connection
 ) -> AsyncIterator[TestClient[web.Request, web.Application]]:
     """Serve the OSMP door over HTTP; the client signs in with the first connection's credentials."""
-    doors = stage.doors(*(connections or (Connection(),)))
+    doors = stage.doors(*(connections or (contract(),)))
     app = web.Application(client_max_size=64 * 1024)
     app.add_routes(osmp_routes(doors))
     async with TestClient(TestServer(app), headers={"Authorization": basic(LOGIN, PASSWORD)}) as client:

@@ -28,9 +28,9 @@ from tests.gateways.osmp_stage import (
     OPEN,
     PASSWORD,
     UNKNOWN,
-    Connection,
     Stage,
     basic,
+    contract,
     open_door,
     open_stage,
 )
@@ -47,7 +47,7 @@ async def stage() -> AsyncIterator[Stage]:
 @pytest_asyncio.fixture
 async def door(stage: Stage) -> AsyncIterator[Client]:
     dialect = OsmpDialect(cancel=True, status=True)
-    async with open_door(stage, Connection(osmp=dialect)) as client:
+    async with open_door(stage, contract(osmp=dialect)) as client:
         yield client
 
 
@@ -217,9 +217,9 @@ async def test_amounts_outside_the_contract_are_refused(
 
 
 async def test_a_credited_payment_stays_credited_when_the_limits_change(stage: Stage) -> None:
-    async with open_door(stage, Connection()) as before:
+    async with open_door(stage, contract()) as before:
         first = await ask(before, **payment())
-    async with open_door(stage, Connection(amount_kopecks_max=1_000)) as after:
+    async with open_door(stage, contract(amount_kopecks_max=1_000)) as after:
         assert await ask(after, **payment()) == first
         assert (await ask(after, **payment("2")))["result"] == "242"
     assert len(stage.credited()) == 1
@@ -236,14 +236,14 @@ async def test_a_credited_payment_stays_credited_when_the_account_is_closed(
 
 async def test_the_account_is_rewritten_by_the_contracts_rule(stage: Stage) -> None:
     rule = AccountRule(pattern=r"\d_(\d+)", account=r"00\1")
-    async with open_door(stage, Connection(osmp=OsmpDialect(account_rules=(rule,)))) as door:
+    async with open_door(stage, contract(osmp=OsmpDialect(account_rules=(rule,)))) as door:
         assert (await ask(door, **payment(account="2_7001020003")))["result"] == "0"
     assert stage.credited() == [("9715351212001", OPEN, 184_317)]
 
 
 async def test_the_contract_names_the_elements_and_codes(stage: Stage) -> None:
     dialect = OsmpDialect(txn_element="ibox_txn_id", codes={5: 2}, show_debt=False)
-    async with open_door(stage, Connection(osmp=dialect)) as door:
+    async with open_door(stage, contract(osmp=dialect)) as door:
         assert (await ask(door, **payment()))["ibox_txn_id"] == "9715351212001"
         assert (await ask(door, **payment("2", account=UNKNOWN)))["result"] == "2"
         assert "fields" not in await ask(door, command="check", txn_id="1", account=OPEN)
@@ -261,14 +261,14 @@ async def test_an_extra_field_can_name_the_month(
     stage: Stage, form: PeriodForm, text: str, period: int
 ) -> None:
     dialect = OsmpDialect(doc_period_field="data1", doc_period_form=form)
-    async with open_door(stage, Connection(osmp=dialect)) as door:
+    async with open_door(stage, contract(osmp=dialect)) as door:
         await ask(door, **payment(data1=text))
     details = stage.journal.events[-1].details
     assert (details.doc_period if details else 0) == period
 
 
 async def test_money_for_an_unknown_account_is_kept_where_the_contract_says_so(stage: Stage) -> None:
-    async with open_door(stage, Connection(osmp=OsmpDialect(keep_if_unknown=True))) as door:
+    async with open_door(stage, contract(osmp=OsmpDialect(keep_if_unknown=True))) as door:
         assert (await ask(door, **payment(account=UNKNOWN)))["result"] == "0"
     assert stage.credited() == [("9715351212001", UNKNOWN, 184_317)]
 
@@ -356,7 +356,7 @@ async def test_cancel_and_status_need_a_contract(stage: Stage, command: str) -> 
 
 
 async def test_a_route_answers_no_head(stage: Stage) -> None:
-    assert {route.method for route in osmp_routes(stage.doors(Connection()))} == {"GET", "POST"}
+    assert {route.method for route in osmp_routes(stage.doors(contract()))} == {"GET", "POST"}
 
 
 async def test_a_form_pays_like_a_query(stage: Stage, door: Client) -> None:

@@ -8,9 +8,10 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
 from actors.settings import Settings
+from gateways.connections import Connection, Connections
 from gateways.osmp_access import Desk, Entrance, InsecureExposureError, check_exposure
 from gateways.osmp_dialect import OsmpDialect
-from tests.gateways.osmp_stage import LOGIN, PASSWORD, Connection, Connections, basic, open_door, open_stage
+from tests.gateways.osmp_stage import LOGIN, PASSWORD, basic, contract, open_door, open_stage, row
 
 AGENT = "79.142.16.0/20"
 CHECK = "/osmp?command=check&txn_id=1&account=007001020003"
@@ -30,7 +31,7 @@ CHECK = "/osmp?command=check&txn_id=1&account=007001020003"
     ],
 )
 def test_only_the_agents_addresses_are_admitted(address: str, admitted: bool) -> None:
-    desk = Desk(Connection(allow_networks=(AGENT,)))
+    desk = Desk(contract(allow_networks=(AGENT,)))
     assert desk.admits(address, "") is admitted
     assert desk.admits(address, "") is admitted, "the remembered answer is the same"
 
@@ -48,26 +49,26 @@ def test_only_the_agents_addresses_are_admitted(address: str, admitted: bool) ->
 )
 def test_only_our_own_proxy_may_name_the_address(remote: str, forwarded: str, admitted: bool) -> None:
     dialect = OsmpDialect(trusted_proxies=("10.0.0.0/24",))
-    desk = Desk(Connection(allow_networks=(AGENT,), osmp=dialect))
+    desk = Desk(contract(allow_networks=(AGENT,), osmp=dialect))
     assert desk.admits(remote, forwarded) is admitted
 
 
 async def test_a_foreign_address_is_forbidden_even_with_a_forged_header() -> None:
-    async with open_stage() as stage, open_door(stage, Connection(allow_networks=(AGENT,))) as door:
+    async with open_stage() as stage, open_door(stage, contract(allow_networks=(AGENT,))) as door:
         assert (await door.get(CHECK, headers={"X-Forwarded-For": "79.142.16.1"})).status == 403
 
 
 async def test_an_inactive_connection_is_not_let_in() -> None:
-    async with open_stage() as stage, open_door(stage, Connection(active=False)) as door:
+    async with open_stage() as stage, open_door(stage, contract(active=False)) as door:
         assert (await door.get(CHECK)).status == 401
 
 
 def test_a_replaced_password_is_refused_at_once() -> None:
-    connections = Connections(Connection())
+    connections = Connections([row(contract())])
     entrance = Entrance(connections)
     request = make_mocked_request("GET", CHECK, {"Authorization": basic(LOGIN, PASSWORD)})
     assert isinstance(entrance.admit(request), Desk)
-    connections.replace(Connection(basic_password_sha256="0" * 64))
+    connections.replace([row(contract(basic_password_sha256="0" * 64))])
     refused = entrance.admit(request)
     assert isinstance(refused, web.Response)
     assert refused.status == 401
@@ -87,19 +88,19 @@ async def test_the_password_is_in_no_log(caplog: pytest.LogCaptureFixture) -> No
 def test_passwords_in_the_clear_are_refused_at_start(host: str) -> None:
     settings = Settings(home=Path("unused"), host=host)
     with pytest.raises(InsecureExposureError, match="KOPECK_ALLOW_INSECURE"):
-        check_exposure(settings, Connections(Connection()))
+        check_exposure(settings, Connections([row(contract())]))
 
 
 @pytest.mark.parametrize(
     ("settings", "connection"),
     [
-        (Settings(home=Path("unused"), host="127.0.0.1"), Connection()),
-        (Settings(home=Path("unused"), host="::1"), Connection()),
-        (Settings(home=Path("unused"), host="localhost"), Connection()),
-        (Settings(home=Path("unused"), host="0.0.0.0", allow_insecure=True), Connection()),
-        (Settings(home=Path("unused"), host="0.0.0.0"), Connection(active=False)),
-        (Settings(home=Path("unused"), host="0.0.0.0"), Connection(basic_login="")),
+        (Settings(home=Path("unused"), host="127.0.0.1"), contract()),
+        (Settings(home=Path("unused"), host="::1"), contract()),
+        (Settings(home=Path("unused"), host="localhost"), contract()),
+        (Settings(home=Path("unused"), host="0.0.0.0", allow_insecure=True), contract()),
+        (Settings(home=Path("unused"), host="0.0.0.0"), contract(active=False)),
+        (Settings(home=Path("unused"), host="0.0.0.0"), contract(basic_login="")),
     ],
 )
 def test_what_exposes_no_password_may_start(settings: Settings, connection: Connection) -> None:
-    check_exposure(settings, Connections(connection))
+    check_exposure(settings, Connections([row(connection)]))

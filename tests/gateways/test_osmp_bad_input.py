@@ -39,6 +39,7 @@ TABLE = {
     "account with right-to-left mark": (f"{HEAD}&account={quote('1' + chr(0x202E) + '2')}&sum=1.00", 4),
     "account in cp1251": (f"{HEAD}&account={quote_from_bytes('счёт'.encode('cp1251'))}&sum=1.00", 4),
     "account in UTF-8": (f"{HEAD}&account={quote('счёт7')}&sum=1.00", 5),
+    "account of mixed alphabets": (f"{HEAD}&account={quote('AА1')}&sum=1.00", 4),
     "other field in cp1251": (f"{GOOD}&data1={quote_from_bytes('май'.encode('cp1251'))}", 300),
     "zero": (f"{HEAD}&account={OPEN}&sum=0.00", 241),
     "one kopeck": (f"{HEAD}&account={OPEN}&sum=0.01", 241),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateways.osmp_dialect import OsmpDialect
-from tests.gateways.osmp_stage import Connection, open_door, open_stage
+from tests.gateways.osmp_stage import contract, open_door, open_stage
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "osmp"
 REPLY, NEXT = "--- reply\n", "--- next\n"
@@ -36,7 +36,7 @@ def test_there_are_golden_files() -> None:
 async def converse(conversation: str, dialect: OsmpDialect | None) -> str:
     """Say a file's requests over one connection and return it with the replies that came."""
     requests = [part.partition(REPLY)[0] for part in conversation.split(NEXT)]
-    async with open_stage() as stage, open_door(stage, Connection(osmp=dialect)) as door:
+    async with open_stage() as stage, open_door(stage, contract(osmp=dialect)) as door:
         reader, writer = await asyncio.open_connection(door.host, door.port)
         said = []
         for text in requests:
