@@ -1,13 +1,11 @@
 """The only wiring: which servers an installation uses, its Ray, its shards, and the way of a program to them.
 
-`Installation.up` starts whatever is not given by URL. What other programs need to find a running one (`kopeck seed`,
-`kopeck status`) stands in `home`/run.json while it runs.
+Whatever is not given by URL is started here; what other programs need to find a running installation is in
+`run_file.py`.
 """
 
 import asyncio
 import contextlib
-import os
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -17,12 +15,14 @@ from actors.client import Router, Routes, ShardUnreachable
 from actors.settings import Settings
 from actors.supervisor import SupervisorProcess
 from engine.sharding import SLOTS
-from storage import epochs, partitions
+from storage import epochs, partitions, reference
 from storage.embedded import EmbeddedPostgres, EmbeddedValkey
 from storage.errors import NotDone
 from storage.migrate import migrate
+from storage.reference import ConnectionRow
 
 _ROUTES_AGE_S_MIN = 0.3
+_ASK_S_MAX = 2.0
 
 
 class Servers(msgspec.Struct, frozen=True):
@@ -30,16 +30,6 @@ class Servers(msgspec.Struct, frozen=True):
 
     database_url: str
     redis_url: str
-
-
-class RunFile(msgspec.Struct, frozen=True):
-    """What a running installation tells programs on the same machine. Holds secrets: only its owner may read it."""
-
-    pid: int
-    ray_address: str
-    database_url: str
-    redis_url: str
-    url: str
 
 
 def start_servers(settings: Settings) -> Servers:
@@ -72,62 +62,75 @@ async def start_shards(settings: Settings, servers: Servers) -> Any:
     return handle
 
 
-class Routing:
-    """Keeps a router's table fresh from Postgres, which alone decides who owns what."""
+class Installation:
+    """A running installation as one of its programs sees it: the router with fresh routes, and questions to others."""
 
-    def __init__(self, database_url: str, settings: Settings) -> None:
+    AWAY = (NotDone, ShardUnreachable)
+    """What questions raise while the database or an actor is away."""
+
+    def __init__(self, settings: Settings, database_url: str) -> None:
+        self._settings = settings
         self._database_url = database_url
-        self.router = Router(settings, self.refresh)
-        self._next = 0.0
+        self._next_refresh = 0.0
+        self.router = Router(settings, self._refresh_for_retry)
 
     async def refresh(self) -> None:
-        """Read the table again, at most a few times a second; with the database away the old one stays."""
-        now = asyncio.get_running_loop().time()
-        if now < self._next:
-            return
-        self._next = now + _ROUTES_AGE_S_MIN
-        with contextlib.suppress(NotDone, ShardUnreachable):
-            table = await epochs.read_slots(self._database_url)
-            known = self.router.lanes
-            transports = {s: classes.transport_to(s) for s in set(table.shards) if s not in known}
-            self.router.update(Routes(table.version, table.shards), transports)
+        """Read the routing table from Postgres, which alone decides who owns what. Errors: `AWAY`."""
+        table = await epochs.read_slots(self._database_url)
+        transports = {s: classes.transport_to(s) for s in set(table.shards) if s not in self.router.lanes}
+        self.router.update(Routes(table.version, table.shards), transports)
 
-    @property
-    def is_known(self) -> bool:
-        """Tell whether there is a table yet."""
-        return len(self.router.routes.shards) == SLOTS
+    async def _refresh_for_retry(self) -> None:
+        """Refresh at most a few times a second; with the database away the old table stays."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._next_refresh:
+            self._next_refresh = now + _ROUTES_AGE_S_MIN
+            with contextlib.suppress(*self.AWAY):
+                await self.refresh()
+
+    async def wait_for_routes(self) -> None:
+        """Return when there is a routing table and every shard's actor is found."""
+        while len(self.router.routes.shards) != SLOTS:
+            with contextlib.suppress(*self.AWAY):
+                await self.refresh()
+                return
+            await asyncio.sleep(_ROUTES_AGE_S_MIN)
+
+    async def connections(self) -> list[ConnectionRow]:
+        """Read the doors' connections. Errors: `AWAY`."""
+        return await reference.read_connections(self._database_url)
+
+    async def status(self) -> bytes:
+        """Ask the supervisor for the shards' state (JSON). Errors: `AWAY`."""
+        status: bytes = await classes.call(classes.find_actor("supervisor").status.remote(), _ASK_S_MAX)
+        return status
+
+    async def problem(self) -> str:
+        """Say why payments cannot be taken now, or nothing."""
+        try:
+            rows = await epochs.read_shards(self._database_url)
+        except NotDone as error:
+            return f"the database: {error}"
+        silent = [str(row.shard) for row in rows if row.slots and row.lease_left_ms <= 0]
+        return f"shards without a lease: {', '.join(silent)}" if silent else ""
+
+    async def samples_of_others(self, name: str) -> list[bytes]:
+        """Ask every shard and every gateway but `name` for its metrics; who does not answer is left out."""
+        names = [f"shard-{shard}" for shard in self.router.lanes]
+        names += [f"gateway-{index}" for index in range(1, self._settings.gateways + 1)]
+        answers = await asyncio.gather(*(self._samples_of(other) for other in names if other != name))
+        return [answer for answer in answers if answer is not None]
+
+    async def _samples_of(self, name: str) -> bytes | None:
+        try:
+            samples: bytes = await classes.call(classes.find_actor(name).samples.remote(), _ASK_S_MAX)
+        except ShardUnreachable:
+            return None
+        return samples
 
 
 async def connect(settings: Settings, database_url: str) -> Router:
-    """Make a router for a program that has joined Ray. Errors: `ShardUnreachable` when there is no table to be had."""
-    routing = Routing(database_url, settings)
-    await routing.refresh()
-    if not routing.is_known:
-        raise ShardUnreachable("no routing table: is the system up?")
-    return routing.router
-
-
-def write_run_file(home: Path, run: RunFile) -> None:
-    """Tell other programs of this machine where the running system is."""
-    path = home / "run.json"
-    with contextlib.suppress(FileNotFoundError):
-        path.unlink()
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(msgspec.json.encode(run))
-
-
-def read_run_file(home: Path) -> RunFile | None:
-    """Return where the running system is, or None if none runs (a file left by a killed one does not count)."""
-    try:
-        run = msgspec.json.decode((home / "run.json").read_bytes(), type=RunFile)
-        os.kill(run.pid, 0)
-    except (FileNotFoundError, ProcessLookupError, msgspec.DecodeError):
-        return None
-    return run
-
-
-def remove_run_file(home: Path) -> None:
-    """The system is down."""
-    (home / "run.json").unlink(missing_ok=True)
-
+    """Make a router for a program that has joined Ray. Errors: `NotDone`, `ShardUnreachable`."""
+    installation = Installation(settings, database_url)
+    await installation.refresh()
+    return installation.router

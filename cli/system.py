@@ -8,9 +8,10 @@ from typing import Any
 
 import msgspec
 
-from actors import bootstrap, classes
-from actors.bootstrap import RunFile, Servers
+from actors import bootstrap, classes, run_file
+from actors.bootstrap import Servers
 from actors.client import Router, ShardUnreachable
+from actors.run_file import RunFile
 from actors.settings import Settings
 from cli.console import Exit, fail
 from gateways.process import GatewayProcess
@@ -39,24 +40,34 @@ async def running(settings: Settings, *, gateways: bool = True) -> AsyncIterator
 
     Every payment that was accepted is answered before its shard ends.
     """
-    if bootstrap.read_run_file(settings.home) is not None:
+    if run_file.read(settings.home) is not None:
         fail(Exit.WRONG, f"a system is already running in {settings.home} (see `kopeck status`)")
     servers = bootstrap.start_servers(settings)
     try:
         await bootstrap.prepare_database(settings, servers)
-        address = settings.ray_address or classes.start_local_ray(settings)
-        if settings.ray_address:
-            classes.join_ray(settings, address)
-        try:
+        async with _in_ray(settings) as address:
             system = System(settings, servers, address, await bootstrap.start_shards(settings, servers), [], "")
-            if gateways:
-                await _open_doors(system)
-            _tell(system)
-            yield system
-        finally:
-            await _end(system)
+            try:
+                if gateways:
+                    await _open_doors(system)
+                _tell(system)
+                yield system
+            finally:
+                await _end(system)
     finally:
         bootstrap.stop_servers(settings)
+
+
+@asynccontextmanager
+async def _in_ray(settings: Settings) -> AsyncIterator[str]:
+    """A Ray of our own for the length of a block, or the cluster that the settings name."""
+    if settings.ray_address:
+        classes.join_ray(settings, settings.ray_address)
+    address = settings.ray_address or classes.start_local_ray(settings)
+    try:
+        yield address
+    finally:
+        classes.leave_ray()
 
 
 async def _open_doors(system: System) -> None:
@@ -73,7 +84,7 @@ async def _open_doors(system: System) -> None:
 
 def _tell(system: System) -> None:
     servers = system.servers
-    bootstrap.write_run_file(
+    run_file.write(
         system.settings.home,
         RunFile(os.getpid(), system.ray_address, servers.database_url, servers.redis_url, system.url),
     )
@@ -81,10 +92,11 @@ def _tell(system: System) -> None:
 
 async def _end(system: System) -> None:
     """Close the doors (what is inside is answered), drain the shards, end the processes."""
-    bootstrap.remove_run_file(system.settings.home)
+    run_file.remove(system.settings.home)
     await asyncio.gather(*(_try(handle.drain.remote()) for handle in system.gateways))
     await _try(system.supervisor.drain.remote())
-    classes.leave_ray()
+    for handle in (*system.gateways, system.supervisor):
+        classes.end_actor(handle)
 
 
 async def _try(awaited: Any) -> None:
@@ -100,7 +112,7 @@ async def joined(settings: Settings) -> AsyncIterator[tuple[RunFile, Router]]:
 
     Errors: ends the program with `Exit.UNAVAILABLE` if none runs.
     """
-    run = bootstrap.read_run_file(settings.home)
+    run = run_file.read(settings.home)
     if run is None:
         fail(Exit.UNAVAILABLE, f"no system is running in {settings.home}; start it with `kopeck up`")
     classes.join_ray(settings, run.ray_address)

@@ -7,23 +7,28 @@ resume.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from time import monotonic
 from typing import Protocol
 
+import msgspec
 from aiohttp import web
 
 from actors.client import Router
 from engine.account import Status
 from engine.ids import AccountId
 from engine.outcomes import Receipt
+from gateways.problems import Refused
+from gateways.text_rules import account_number
+from gateways.wire import event_view
 
 _HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-store",
     "X-Accel-Buffering": "no",
 }
+_encode = msgspec.json.Encoder().encode
 _OPENING = b"retry: 2000\n\n"
 _COMMENT = b": \n\n"
 
@@ -57,14 +62,11 @@ class SlowReaderError(Exception):
 
 
 class Streams:
-    """All live streams of one gateway; `show` renders a receipt as the ledger's row: JSON on one line."""
+    """All live streams of one gateway."""
 
-    def __init__(
-        self, router: Router, live: Live, show: Callable[[Receipt], bytes], *, streams_max: int = 2_000
-    ) -> None:
+    def __init__(self, router: Router, live: Live, *, streams_max: int = 2_000) -> None:
         self._router = router
         self._live = live
-        self._show = show
         self._streams_max = streams_max
         self._running: set[asyncio.Task[object]] = set()
         self._closed = False
@@ -79,7 +81,7 @@ class Streams:
         Ends when the reader goes, does not read for ten seconds, or the gateway stops. Errors: HTTP 400, 404
         and 503 before the start.
         """
-        account = AccountId(request.match_info["number"])
+        account = account_number(request.match_info["number"], "number")
         after_seq = await self._begin_after(account, _asked_after(request))
         stream = web.StreamResponse(headers=_HEADERS)
         task = asyncio.current_task()
@@ -109,16 +111,16 @@ class Streams:
     async def _begin_after(self, account: AccountId, asked: int | None) -> int:
         """Return the number after which the stream begins, or refuse it."""
         if self._closed or len(self._running) >= self._streams_max:
-            raise web.HTTPServiceUnavailable(headers={"Retry-After": "5"})
+            raise Refused("busy", retry_after_s=5)
         view = await self._router.account(account)
         if view is None:
-            raise web.HTTPServiceUnavailable(headers={"Retry-After": "1"})
+            raise Refused("unavailable", retry_after_s=1)
         if view.status == Status.UNKNOWN.name:
-            raise web.HTTPNotFound
+            raise Refused("account-unknown", "number")
         if asked is None:
             return view.account_seq
         if asked > view.account_seq:
-            raise web.HTTPBadRequest(text="Last-Event-ID is ahead of the account\n")
+            raise Refused("cursor-invalid", "last_event_id")
         return asked
 
     async def _follow(
@@ -144,7 +146,8 @@ class Streams:
 
     def _page(self, receipts: Sequence[Receipt]) -> bytes:
         return b"".join(
-            b"id: %d\nevent: %s\ndata: %s\n\n" % (r.account_seq, r.kind.name.lower().encode(), self._show(r))
+            b"id: %d\nevent: %s\ndata: %s\n\n"
+            % (r.account_seq, r.kind.name.lower().encode(), _encode(event_view(r)))
             for r in receipts
         )
 
@@ -155,7 +158,7 @@ def _asked_after(request: web.Request) -> int | None:
     if text is None:
         return None
     if not (text.isascii() and text.isdecimal() and len(text) <= _SEQ_DIGITS_MAX):
-        raise web.HTTPBadRequest(text="Last-Event-ID is a number\n")
+        raise Refused("cursor-invalid", "last_event_id")
     return int(text)
 
 

@@ -1,0 +1,114 @@
+"""The JSON door for readers: an account's balance, its ledger page by page, its live events."""
+
+import base64
+import binascii
+from typing import TYPE_CHECKING, Literal
+
+from aiohttp import web
+
+from actors.messages import AccountView
+from engine.account import Status
+from engine.ids import AccountId, Period, period_text
+from gateways import live, replies, text_rules, wire
+from gateways.problems import Refused
+from gateways.requests import caller
+from gateways.wire import AccountReply, LedgerPage, OpenItemReply, event_view
+
+if TYPE_CHECKING:
+    from gateways.app import Doors
+
+_PAGE = 50
+_PAGE_MAX = 200
+
+
+class Accounts:
+    """Reads of accounts. Every answer is durable: nothing in it can still be lost."""
+
+    def __init__(self, doors: "Doors") -> None:
+        self._router = doors.router
+        self._connections = doors.connections
+
+    async def show(self, request: web.Request) -> web.Response:
+        """`GET /v1/accounts/{number}`: balance and open items."""
+        caller(request, self._connections, "read")
+        return replies.told(reply_of(await self._view(request)))
+
+    async def ledger(self, request: web.Request) -> web.Response:
+        """`GET /v1/accounts/{number}/ledger?limit=&after=`: every event, oldest first, by opaque cursor."""
+        caller(request, self._connections, "read")
+        view = await self._view(request)
+        limit, after_seq = _limit(request), _cursor(request, view.account)
+        receipts = await self._router.history(view.account, after_seq, limit + 1)
+        if receipts is None:
+            raise Refused("unavailable", retry_after_s=1)
+        has_more = len(receipts) > limit
+        items = [event_view(receipt) for receipt in receipts[:limit]]
+        after = cursor_of(view.account, items[-1].account_seq) if has_more else None
+        return replies.told(LedgerPage(items=items, has_more=has_more, next=after))
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        """`GET /v1/accounts/{number}/events`: each commit as it happens (SSE), resumable by `Last-Event-ID`."""
+        caller(request, self._connections, "read")
+        text_rules.account_number(request.match_info["number"], "number")
+        return await live.events(request)
+
+    async def _view(self, request: web.Request) -> AccountView:
+        view = await self._router.account(text_rules.account_number(request.match_info["number"], "number"))
+        if view is None:
+            raise Refused("unavailable", retry_after_s=1)
+        if view.status == Status.UNKNOWN.name:
+            raise Refused("account-unknown", "number")
+        return view
+
+
+def reply_of(view: AccountView) -> AccountReply:
+    """Tell an account's view."""
+    status: Literal["open", "closed"] = "open" if view.status == Status.OPEN.name else "closed"
+    return AccountReply(
+        account=view.account,
+        status=status,
+        account_seq=view.account_seq,
+        balance_kopecks=view.balance_kopecks,
+        due_kopecks=view.due_kopecks,
+        advance_kopecks=view.advance_kopecks,
+        open_items=[
+            OpenItemReply(
+                service=item.service,
+                provider=item.provider,
+                period=period_text(Period(item.period)),
+                kind=wire.KIND_NAMES[item.kind],
+                due_kopecks=item.due_kopecks,
+                accrued_kopecks=item.accrued_kopecks,
+                due_on=item.due_on or None,
+                document=item.document,
+            )
+            for item in view.items
+        ],
+    )
+
+
+def _limit(request: web.Request) -> int:
+    text = request.query.get("limit", str(_PAGE))
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= _PAGE_MAX):
+        raise Refused("field-invalid", "limit", limit_max=_PAGE_MAX)
+    return int(text)
+
+
+def cursor_of(account: AccountId, seq: int) -> str:
+    """Make the opaque cursor after an event of an account."""
+    return base64.urlsafe_b64encode(f"{account}/{seq}".encode()).decode().rstrip("=")
+
+
+def _cursor(request: web.Request, account: AccountId) -> int:
+    """Read a cursor; one of another account is not this one's."""
+    text = request.query.get("after")
+    if text is None:
+        return 0
+    try:
+        decoded = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+    except (binascii.Error, ValueError):
+        raise Refused("cursor-invalid", "after") from None
+    of, _, seq = decoded.rpartition("/")
+    if of != account or not (seq.isascii() and seq.isdecimal() and len(seq) <= 10):
+        raise Refused("cursor-invalid", "after")
+    return int(seq)

@@ -1,0 +1,154 @@
+"""The API's description, OpenAPI 3.1, made from the very types that parse the requests; and a readable page of it."""
+
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from aiohttp import web
+from jinja2 import Environment, PackageLoader, select_autoescape
+
+from gateways.problems import PROBLEMS, Refused, wants_english
+from gateways.wire import AccountReply, BatchResult, EventView, LedgerPage, PaymentRequest, ReversalRequest
+
+_TYPES = (PaymentRequest, ReversalRequest, EventView, AccountReply, LedgerPage, BatchResult)
+EXAMPLE_PAYMENT = {
+    "txn_id": "T-000123",
+    "account": "1100000005",
+    "amount_kopecks": 184317,
+    "accepted_at": "2026-11-24T10:15:42+03:00",
+    "doc_period": "2026-10",
+    "channel": "terminal",
+}
+EXAMPLE_REVERSAL = {"txn_id": "R-000123", "amount_kopecks": 10000, "reason": "ошибка кассира"}
+_page = Environment(loader=PackageLoader("gateways"), autoescape=select_autoescape(default=True)).get_template("docs.html")
+
+
+@lru_cache(maxsize=1)
+def document() -> dict[str, Any]:
+    """Return the OpenAPI document."""
+    _, components = msgspec.json.schema_components(_TYPES, ref_template="#/components/schemas/{name}")
+    components["Problem"] = _problem_schema()
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "kopeck",
+            "version": "1",
+            "description": "Платежи за ЖКУ: расщепление по поставщикам в момент приёма, ровно один раз, до копейки.",
+        },
+        "paths": _paths(),
+        "components": {
+            "schemas": components,
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{"key": []}],
+    }
+
+
+def _paths() -> dict[str, Any]:
+    number = _parameter("number", "path", "Лицевой счёт")
+    payment_id = _parameter("id", "path", "Номер платежа (payment_id)")
+    pay = _operation("Принять платёж", EventView, body=PaymentRequest, example=EXAMPLE_PAYMENT, created=True)
+    batch = _operation("Принять много платежей: NDJSON, результат на каждую строку", BatchResult, body=PaymentRequest)
+    batch["requestBody"]["content"] = {"application/x-ndjson": {"schema": _ref(PaymentRequest)}}
+    reverse = _operation("Отменить платёж полностью или частично", EventView, body=ReversalRequest, example=EXAMPLE_REVERSAL, created=True)
+    events = _operation("Каждое событие счёта в момент фиксации (SSE)", EventView)
+    events["responses"]["200"]["content"] = {"text/event-stream": {"schema": {"type": "string"}}}
+    return {
+        "/v1/payments": {"post": pay},
+        "/v1/payments/batch": {"post": batch},
+        "/v1/payments/{id}": {"get": _operation("Квитанция платежа", EventView, parameters=[payment_id])},
+        "/v1/payments/{id}/reversal": {"post": reverse | {"parameters": [payment_id]}},
+        "/v1/accounts/{number}": {"get": _operation("Баланс и открытые позиции", AccountReply, parameters=[number])},
+        "/v1/accounts/{number}/ledger": {
+            "get": _operation(
+                "История счёта по страницам",
+                LedgerPage,
+                parameters=[number, _parameter("limit", "query", "Не больше 200"), _parameter("after", "query", "Указатель")],
+            )
+        },
+        "/v1/accounts/{number}/events": {
+            "get": events | {"parameters": [number, _parameter("Last-Event-ID", "header", "Продолжить после этого номера")]}
+        },
+    }
+
+
+def _operation(
+    summary: str,
+    reply: type,
+    *,
+    body: type | None = None,
+    example: dict[str, Any] | None = None,
+    parameters: list[dict[str, Any]] | None = None,
+    created: bool = False,
+) -> dict[str, Any]:
+    content = {"application/json": {"schema": _ref(reply)}}
+    responses: dict[str, Any] = {"200": {"description": "Повтор: тот же ответ" if created else "Ответ", "content": content}}
+    if created:
+        responses["201"] = {"description": "Принято и зафиксировано", "content": content}
+    responses["default"] = {
+        "description": "Отказ (RFC 9457)",
+        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    operation: dict[str, Any] = {"summary": summary, "parameters": parameters or [], "responses": responses}
+    if body is not None:
+        json_body: dict[str, Any] = {"schema": _ref(body)} | ({"example": example} if example else {})
+        operation["requestBody"] = {"required": True, "content": {"application/json": json_body}}
+    return operation
+
+
+def _ref(kind: type) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{kind.__name__}"}
+
+
+def _parameter(name: str, place: str, description: str) -> dict[str, Any]:
+    return {"name": name, "in": place, "required": place == "path", "description": description, "schema": {"type": "string"}}
+
+
+def _problem_schema() -> dict[str, Any]:
+    text = {"type": "string"}
+    return {
+        "title": "Problem",
+        "type": "object",
+        "properties": {
+            "type": text,
+            "code": {"type": "string", "enum": list(PROBLEMS)},
+            "title": text,
+            "status": {"type": "integer"},
+            "detail": text,
+            "param": {"type": ["string", "null"]},
+            "request_id": text,
+            "retry": {"type": "string", "enum": ["no", "yes", "same-key"]},
+        },
+        "required": ["type", "code", "title", "status", "detail", "request_id", "retry"],
+    }
+
+
+async def openapi_json(request: web.Request) -> web.Response:
+    """`GET /openapi.json`."""
+    return web.Response(body=msgspec.json.encode(document()), content_type="application/json")
+
+
+async def docs(request: web.Request) -> web.Response:
+    """`GET /docs`: the same, for people."""
+    described = document()
+    operations = [
+        (method.upper(), path, operation) for path, methods in described["paths"].items() for method, operation in methods.items()
+    ]
+    example = msgspec.json.format(msgspec.json.encode(EXAMPLE_PAYMENT)).decode()
+    text = _page.render(
+        operations=operations, schemas=described["components"]["schemas"], problems=PROBLEMS.values(), example=example
+    )
+    return web.Response(text=text, content_type="text/html", headers={"Content-Security-Policy": _CSP})
+
+
+_CSP = "default-src 'none'; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
+
+
+async def problem(request: web.Request) -> web.Response:
+    """`GET /problems/{code}`: what a problem means."""
+    found = PROBLEMS.get(request.match_info["code"])
+    if found is None:
+        raise Refused("not-found")
+    english = wants_english(request.headers.get("Accept-Language", ""))
+    return web.Response(body=msgspec.json.encode(found) + b"\n", content_type="application/json", headers={
+        "Content-Language": "en" if english else "ru"})
