@@ -57,10 +57,6 @@ class Live(Protocol):
         ...
 
 
-class SlowReaderError(Exception):
-    """The reader did not take what was sent to it in time."""
-
-
 class Streams:
     """All live streams of one gateway."""
 
@@ -71,8 +67,10 @@ class Streams:
         self._running: set[asyncio.Task[object]] = set()
         self._closed = False
 
-    def __len__(self) -> int:
-        return len(self._running)
+    @property
+    def running(self) -> frozenset[asyncio.Task[object]]:
+        """The streams that are open, each as the task that serves it."""
+        return frozenset(self._running)
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Answer `GET /v1/accounts/{number}/events`.
@@ -90,7 +88,7 @@ class Streams:
         try:
             await stream.prepare(request)
             await self._follow(request, stream, account, after_seq)
-        except (ConnectionError, SlowReaderError):
+        except (ConnectionError, TimeoutError):
             if request.transport is not None:
                 request.transport.abort()
         except asyncio.CancelledError:
@@ -128,28 +126,31 @@ class Streams:
     ) -> None:
         """Send what is new, then sleep until there may be more. Listening begins before the first look."""
         async with self._live.subscribe(account) as wakeups:
-            await stream.write(_OPENING)
+            await _send(request, stream, _OPENING)
             silent_since = monotonic()
             while True:
                 receipts = await self._router.history(account, after_seq, _PAGE_RECEIPTS_MAX)
-                if receipts:
-                    await stream.write(self._page(receipts))
-                    after_seq, silent_since = receipts[-1].account_seq, monotonic()
-                elif monotonic() - silent_since >= _HEARTBEAT_S:
-                    await stream.write(_COMMENT)
-                    silent_since = monotonic()
-                await _sent(request)
                 if receipts is None:
                     await asyncio.sleep(_RETRY_S)
-                elif not receipts:
-                    await wakeups.next(max(0.0, silent_since + _HEARTBEAT_S - monotonic()))
+                elif receipts:
+                    await _send(request, stream, _page(receipts))
+                    after_seq, silent_since = receipts[-1].account_seq, monotonic()
+                elif (left_s := silent_since + _HEARTBEAT_S - monotonic()) > 0:
+                    await wakeups.next(left_s)
+                else:
+                    await _send(request, stream, _COMMENT)
+                    silent_since = monotonic()
 
-    def _page(self, receipts: Sequence[Receipt]) -> bytes:
-        return b"".join(
-            b"id: %d\nevent: %s\ndata: %s\n\n"
-            % (r.account_seq, r.kind.name.lower().encode(), _encode(event_view(r)))
-            for r in receipts
-        )
+
+def _page(receipts: Sequence[Receipt]) -> bytes:
+    return b"".join(
+        b"id: %d\nevent: %s\ndata: %s\n\n" % (r.account_seq, _name(r), _encode(event_view(r)))
+        for r in receipts
+    )
+
+
+def _name(receipt: Receipt) -> bytes:
+    return receipt.kind.name.lower().encode()
 
 
 def _asked_after(request: web.Request) -> int | None:
@@ -162,21 +163,24 @@ def _asked_after(request: web.Request) -> int | None:
     return int(text)
 
 
-async def _sent(request: web.Request) -> None:
-    """Wait until the reader has taken most of what was written.
+async def _send(request: web.Request, stream: web.StreamResponse, content: bytes) -> None:
+    """Write, and wait until the reader has taken most of it, so that little is ever kept for one reader.
 
-    Errors: `SlowReaderError`; ConnectionError if it has gone.
+    Errors: TimeoutError for a reader that does not read; ConnectionError if it has gone.
     """
-    ends = monotonic() + _UNSENT_S_MAX
-    while True:
-        transport = request.transport
-        if transport is None or transport.is_closing():
-            raise ConnectionResetError
-        if transport.get_write_buffer_size() <= _UNSENT_BYTES_MAX:
-            return
-        if monotonic() > ends:
-            raise SlowReaderError
-        await asyncio.sleep(_UNSENT_POLL_S)
+    async with asyncio.timeout(_UNSENT_S_MAX):
+        await stream.write(content)
+        # A transport tells its size, not its changes.
+        while _transport(request).get_write_buffer_size() > _UNSENT_BYTES_MAX:  # noqa: ASYNC110
+            await asyncio.sleep(_UNSENT_POLL_S)
+
+
+def _transport(request: web.Request) -> asyncio.Transport:
+    """The open connection of a request. Errors: ConnectionError if it has gone."""
+    transport = request.transport
+    if transport is None or transport.is_closing():
+        raise ConnectionResetError
+    return transport
 
 
 STREAMS = web.AppKey("streams", Streams)
