@@ -134,3 +134,8 @@ async def connect(settings: Settings, database_url: str) -> Router:
     installation = Installation(settings, database_url)
     await installation.refresh()
     return installation.router
+
+
+async def reload_policies() -> None:
+    """Let every shard take new splitting policies. Errors: `ShardUnreachable`."""
+    await classes.call(classes.find_actor("supervisor").reload_policies.remote(), _ASK_S_MAX)

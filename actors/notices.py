@@ -88,6 +88,11 @@ class NoticePublisher:
         if self._sending is None:
             self._sending = asyncio.get_running_loop().create_task(self._send_for_ever())
 
+    @property
+    def waiting(self) -> int:
+        """How many batches wait to be told."""
+        return len(self._waiting)
+
     async def close(self) -> None:
         """Stop telling; what waits is dropped."""
         if self._sending is not None:
@@ -141,6 +146,10 @@ class Subscription:
     def wake(self) -> None:
         """Say that something may have happened."""
         self._woken.set()
+
+    def forget(self) -> None:
+        """Take back what was said: whoever is about to look at everything needs no wake-up for it."""
+        self._woken.clear()
 
     async def next(self, timeout_s: float) -> None:
         """Return when something may have happened, or when time is up; sooner while notices cannot arrive."""

@@ -112,6 +112,10 @@ class Shard:
         assert self._term is not None, "start comes first"
         return self._term
 
+    def use_policies(self, book: PolicyBook) -> None:
+        """Decide by these policies from now on; what was decided stays."""
+        self._book = book
+
     async def start(self, shard: ShardId, owner: str) -> Term:
         """Take ownership; nothing is loaded, accounts are read when first touched."""
         asked_at = self._clock()

@@ -90,6 +90,10 @@ class ShardProcess:
         """Answer a query; see `Shard.read`."""
         return await (await self._started()).read(query)
 
+    async def reload_policies(self) -> None:
+        """Take the splitting policies as they are in the database now. Errors: `NotDone`."""
+        (await self._started()).use_policies(await read_policies(self._database_url))
+
     async def samples(self) -> bytes:
         """Return this shard's metrics; see `metrics`."""
         return metrics.encode(metrics.of_shard(await self._started()))

@@ -137,6 +137,10 @@ class SupervisorProcess:
                 classes.end_actor(self._handles[shard], restart=True)
             await asyncio.gather(*(self._wait_for(shard) for shard in concerned))
 
+    async def reload_policies(self) -> None:
+        """Let every shard take new splitting policies. Errors: `ShardUnreachable`; a shard that restarts reads them anyway."""
+        await asyncio.gather(*(classes.call(h.reload_policies.remote(), _PING_S_MAX) for h in self._handles.values()))
+
     async def drain(self) -> None:
         """Drain every shard: everything accepted is answered, nothing new is taken."""
         await asyncio.gather(*(self._drain(shard) for shard in self._handles))

@@ -1,26 +1,23 @@
 """`kopeck seed`: put the demonstration region into the ledger, through the shards, as any billing's charges come."""
 
-import asyncio
 import datetime
-import hashlib
 import itertools
-import json
-import os
-import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import msgspec
 
+from actors import bootstrap, run_file
 from actors.client import Router
+from actors.settings import Settings
 from cli import region
-from engine.commands import AnyCommand
+from cli.console import progress_bar
+from cli.demo_connections import make_connections, write_demo_file
+from cli.system import joined, running
 from engine.ids import Period
 from engine.outcomes import Acknowledged
 from storage import reference
-from storage.reference import ConnectionRow
 
 _ACCOUNTS_A_ROUND = 3_000
 _SAMPLE_ACCOUNTS = 1_000
@@ -36,18 +33,45 @@ class Seeded(msgspec.Struct, frozen=True):
     refused: dict[str, int]
 
 
-async def seed_reference(database_url: str, accounts: int) -> None:
-    """Load what the shards must know before they start: policies; and the names of services, providers, houses."""
+async def seed_region(settings: Settings, accounts: int, seed: int, *, quiet: bool) -> Seeded:
+    """Seed the running system, or one started for it (without doors)."""
+    if run_file.read(settings.home) is not None:
+        async with joined(settings) as (running_file, router):
+            return await seed_into(settings, running_file.database_url, router, running_file.url, accounts, seed, quiet=quiet)
+    async with running(settings, gateways=False) as system:
+        router = await system.router()
+        url = f"http://127.0.0.1:{settings.port}"
+        return await seed_into(settings, system.servers.database_url, router, url, accounts, seed, quiet=quiet)
+
+
+async def seed_into(
+    settings: Settings, database_url: str, router: Router, base_url: str, accounts: int, seed: int, *, quiet: bool
+) -> Seeded:
+    """Load the region into a system and write demo.json. Run again, it adds nothing: every command has its key."""
+    await _put_names(database_url, accounts)
+    await bootstrap.reload_policies()
+    demo = await make_connections(database_url, settings.home, base_url)
+    with progress_bar("seeding accounts", accounts, quiet=quiet) as advance:
+        seeded = await _put_accounts(router, database_url, accounts, seed, advance)
+    step = max(1, accounts // _SAMPLE_ACCOUNTS)
+    demo.sample_accounts = [region.flat(seed, index).account for index in range(0, accounts, step)][:_SAMPLE_ACCOUNTS]
+    demo.providers = [provider.provider for provider in region.providers()]
+    write_demo_file(settings.home, demo)
+    return seeded
+
+
+async def _put_names(database_url: str, accounts: int) -> None:
+    """Policies, and the names of services, providers and houses."""
     await reference.add_policy(database_url, region.policy(_POLICY_SINCE))
     providers = [(p.provider, p.name, msgspec.json.encode(p).decode()) for p in region.providers()]
     houses = [(house, region.house_address(house)) for house in region.houses(accounts)]
     await reference.put_names(database_url, list(region.SERVICES.items()), providers, houses)
 
 
-async def seed_accounts(
+async def _put_accounts(
     router: Router, database_url: str, accounts: int, seed: int, progress: Callable[[int], None]
 ) -> Seeded:
-    """Load accounts with their bills and payments; run again, it adds nothing (every command has its key)."""
+    """Send every account's life, a round of accounts at a time, each round step by step."""
     begun = time.monotonic()
     last, now_us = last_month(), time.time_ns() // 1000
     ended: Counter[str] = Counter()
