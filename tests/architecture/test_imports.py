@@ -50,7 +50,7 @@ MORE = {
     "actors/gis_sender.py": Allowed(frozenset(), frozenset({"aiohttp", "lxml"})),
 }
 
-# The engine's clock is an argument and its dice are the caller's: the same input gives the same events for ever.
+# The clock is an argument and the dice are the caller's: the same input gives the same events for ever.
 ENGINE_STDLIB_REFUSED = frozenset(
     {
         "asyncio",
