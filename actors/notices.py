@@ -61,6 +61,13 @@ def _connect(url: str) -> Redis:
     )
 
 
+def _heed_cancellation() -> None:
+    """Raise a cancellation that redis-py swallowed: 8.1 does, when it comes while a command is on its way."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 class NoticePublisher:
     """Tells commits to Redis.
 
@@ -132,6 +139,7 @@ class NoticePublisher:
         """Send one batch, or after a loss what makes everybody look; until it has gone, it counts as lost."""
         missed, self._missed = self._missed, True
         await redis.publish(CHANNEL, _MISSED if missed else messages.encode(notices))
+        _heed_cancellation()
         self._missed = False
         self.sent_batches += 1
 
@@ -214,6 +222,7 @@ class NoticeListener:
         asked = False
         while True:
             message = await channel.get_message(timeout=_QUIET_S)
+            _heed_cancellation()
             if message is None:
                 if asked:
                     raise TimeoutError
