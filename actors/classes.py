@@ -99,7 +99,7 @@ async def call(awaited: Awaitable[Any], timeout_s: float) -> Any:
     try:
         return await asyncio.wait_for(asyncio.ensure_future(awaited), timeout_s)
     except (RayError, TimeoutError) as error:
-        raise ShardUnreachable(str(error).partition("\n")[0]) from error
+        raise ShardUnreachable(str(error).strip().rpartition("\n")[2]) from error
 
 
 def transport_to(shard: ShardId) -> Transport:

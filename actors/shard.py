@@ -345,7 +345,7 @@ class Shard:
             return None
         live = self._accounts.peek(account)
         if live is None:
-            fetched = await self._journal.fetch([account], [])
+            fetched = await self._journal.look(account)
             return None if account in fetched.unreadable else view_of(fetched.accounts[account][0])
         view = view_of(live.state)
         if live.tail is None:

@@ -15,7 +15,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+_PLAIN_WIDTH = 132
+"""Columns of tables that go to a file or another program."""
+
 out = Console(highlight=False)
+if not out.is_terminal:
+    out.width = _PLAIN_WIDTH
 err = Console(stderr=True, highlight=False)
 
 

@@ -9,7 +9,7 @@ from cli.system import running
 
 
 def ending() -> asyncio.Event:
-    """An event that is set by Ctrl-C or SIGTERM."""
+    """An event that is set by Ctrl-C or SIGTERM. To be called once Ray is up: Ray takes these signals when it starts."""
     end = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -19,8 +19,8 @@ def ending() -> asyncio.Event:
 
 async def keep_up(settings: Settings) -> None:
     """Run until told to end; then drain."""
-    end = ending()
     async with running(settings) as system:
+        end = ending()
         out.print(f"kopeck is up: [bold]{system.url}[/]  (documentation: {system.url}/docs)")
         await end.wait()
         err.print("draining…")

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from actors.client import Router
 from actors.settings import Settings
-from gateways import middleware, openapi, replies
+from gateways import middleware, openapi
 from gateways.accounts import Accounts
 from gateways.connections import Connections
 from gateways.live import Live, Streams, open_streams
@@ -16,7 +16,6 @@ from gateways.osmp import osmp_routes
 from gateways.problems import Refused
 from gateways.requests import caller
 from gateways.terminal import Terminal
-from gateways.wire import event_view
 
 _BODY_BYTES_MAX = 64 * 1024
 _BATCH_BYTES_MAX = 8 * 1024 * 1024
@@ -59,7 +58,7 @@ def build_app(doors: Doors) -> web.Application:
     """Make the application of one gateway."""
     app = web.Application(client_max_size=_BODY_BYTES_MAX)
     middleware.install(app)
-    open_streams(app, Streams(doors.router, doors.live, lambda receipt: replies.encode(event_view(receipt))))
+    open_streams(app, Streams(doors.router, doors.live))
     terminal, accounts, health = Terminal(doors), Accounts(doors), _Health(doors)
     app.add_routes(osmp_routes(doors))
     app.add_routes(
