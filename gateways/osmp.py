@@ -6,6 +6,7 @@ same id resolves it. Business outcomes are HTTP 200. A refusal that rests on a t
 have changed since an earlier attempt, is told only after the ledger has said that this id is not in it.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from time import time_ns
@@ -33,6 +34,7 @@ _MAY_STILL_COME_US = 3600 * 1_000_000
 """How long after its date a payment that we do not know may still be on its way to us."""
 
 _PAGE_RECEIPTS = 200
+_BODY_S_MAX = 10.0
 
 _log = logging.getLogger("kopeck.osmp")
 
@@ -105,9 +107,7 @@ class OsmpDoor:
             return await self._refuse_unless_known(desk, fields, command, against)
         return self._paid(desk, fields, await self._router.submit(command))
 
-    async def _refuse_unless_known(
-        self, desk: Desk, fields: Fields, command: AcceptPayment, against: Code
-    ) -> bytes:
+    async def _refuse_unless_known(self, desk: Desk, fields: Fields, command: AcceptPayment, against: Code) -> bytes:
         """Send the same key and content with nothing to take: a repeat gets its first answer."""
         outcome = await self._router.submit(replace(command, amount_kopecks=0))
         if isinstance(outcome, Rejected):
@@ -134,9 +134,7 @@ class OsmpDoor:
         if view is None:
             raise RefusedError(Code.TEMPORARY)
         if view.status != Status.OPEN.name:
-            raise RefusedError(
-                Code.ACCOUNT_CLOSED if view.status == Status.CLOSED.name else Code.ACCOUNT_UNKNOWN
-            )
+            raise RefusedError(Code.ACCOUNT_CLOSED if view.status == Status.CLOSED.name else Code.ACCOUNT_UNKNOWN)
         _count("check", Code.OK)
         shown = [("debt", format_roubles(view.balance_kopecks))] if desk.dialect.show_debt else []
         return desk.xml.checked(txn_id, shown)
@@ -204,9 +202,7 @@ class OsmpDoor:
         if isinstance(outcome, KeyConflict):
             name = desk.connection.name
             _CONFLICTS.labels(name).inc()
-            _log.warning(
-                "connection=%s txn_id=%s conflict payment_id=%s", name, fields["txn_id"], outcome.payment_id
-            )
+            _log.warning("connection=%s txn_id=%s conflict payment_id=%s", name, fields["txn_id"], outcome.payment_id)
             return self._refuse(desk, fields, Code.OTHER, "Номер уже использован для другого платежа")
         return self._refuse(desk, fields, Code.TEMPORARY)
 
@@ -239,4 +235,9 @@ async def _form_of(request: web.Request) -> str:
     """Read a form body as text; what is not ASCII there is no form and fails as its field's value."""
     if request.content_type != _FORM:
         raise web.HTTPUnsupportedMediaType(text=f"{_FORM} expected\n")
-    return (await request.read()).decode("ascii", "surrogateescape").strip("\r\n")
+    try:
+        async with asyncio.timeout(_BODY_S_MAX):
+            body = await request.read()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout(headers={"Connection": "close"}) from None
+    return body.decode("ascii", "surrogateescape").strip("\r\n")

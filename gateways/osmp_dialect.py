@@ -5,6 +5,7 @@ connection.
 """
 
 import enum
+import ipaddress
 import re
 from collections.abc import Mapping
 
@@ -122,9 +123,14 @@ class OsmpDialect(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Refuse terms that would break the protocol. Errors: ValueError, when the connection is loaded."""
-        re.compile(self.account_pattern)
-        for rule in self.account_rules:
-            re.compile(rule.pattern).groups  # noqa: B018 - compiled for its errors alone
+        try:
+            re.compile(self.account_pattern)
+            for rule in self.account_rules:
+                re.compile(rule.pattern).sub(rule.account, "")
+        except (re.error, IndexError) as error:
+            raise ValueError(f"account_pattern or account_rules: {error}") from None
+        for proxy in self.trusted_proxies:
+            ipaddress.ip_network(proxy)
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,31}", self.txn_element):
             raise ValueError("txn_element must be the name of an XML element")
         if abs(self.utc_offset_minutes) > UTC_OFFSET_MINUTES_MAX:

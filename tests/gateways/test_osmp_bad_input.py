@@ -10,6 +10,7 @@ import yarl
 from aiohttp import web
 from aiohttp.test_utils import TestClient
 
+from gateways import osmp
 from tests.gateways.osmp_stage import (
     CLOSED,
     LOGIN,
@@ -100,9 +101,7 @@ async def door(stage: Stage) -> AsyncIterator[Client]:
 
 @pytest.mark.parametrize(("query", "code"), TABLE.values(), ids=TABLE.keys())
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_bad_input_costs_nothing(
-    stage: Stage, door: Client, method: str, query: str, code: int
-) -> None:
+async def test_bad_input_costs_nothing(stage: Stage, door: Client, method: str, query: str, code: int) -> None:
     neighbour = GOOD.replace("txn_id=1&", "txn_id=2&")
     reply, good = await asyncio.gather(send(door, method, query), send(door, method, neighbour))
     assert f"<result>{code}</result>" in reply
@@ -148,9 +147,7 @@ async def test_amounts_with_fewer_decimals_are_read(stage: Stage, door: Client, 
         basic(LOGIN, PASSWORD + "\x00"),
     ],
 )
-async def test_wrong_credentials_are_asked_for_again(
-    stage: Stage, door: Client, authorization: str | None
-) -> None:
+async def test_wrong_credentials_are_asked_for_again(stage: Stage, door: Client, authorization: str | None) -> None:
     headers = {} if authorization is None else {"Authorization": authorization}
     door.session.headers.pop("Authorization", None)
     reply = await door.get(f"/osmp?{GOOD}", headers=headers)
@@ -164,6 +161,17 @@ async def test_ten_megabytes_are_refused_unread(stage: Stage, door: Client) -> N
     reply = await door.post("/osmp", data=b"a" * 10_000_000, headers=form)
     assert reply.status == 413
     assert "<result>0</result>" in await send(door, "GET", GOOD)
+
+
+async def test_a_slow_body_is_given_up(stage: Stage, door: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(osmp, "_BODY_S_MAX", 0.05)
+    reader, writer = await asyncio.open_connection(door.host, door.port)
+    head = f"POST /osmp HTTP/1.1\r\nHost: k\r\nAuthorization: {basic(LOGIN, PASSWORD)}\r\n"
+    form = f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(GOOD)}\r\n\r\n"
+    writer.write((head + form + GOOD[:20]).encode())
+    assert (await reader.readline()).startswith(b"HTTP/1.1 408 ")
+    writer.close()
+    assert stage.credited() == []
 
 
 async def test_a_body_of_another_kind_is_refused(door: Client) -> None:
