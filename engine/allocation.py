@@ -13,11 +13,11 @@ Source: rules of the agreement on top of ПП РФ 06.05.2011 № 354 п. 118, �
 27.06.2017 № 22 п. 32; tie rule and advances are our decision, ADR-0005.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 
-from engine.charge import Kind, LineKey, OpenItem
+from engine.charge import DEBT_KINDS, Kind, LineKey, OpenItem
 from engine.commands import Earmark, EarmarkLine, Origin
 from engine.ids import Period, ProviderId, ServiceCode
 from engine.policy import PolicyCode, SplitPolicy
@@ -39,33 +39,35 @@ class Split(msgspec.Struct, frozen=True):
 
 
 class _Purse:
-    """The money still to be given and what each open item may still take: the only thing that changes in a split."""
+    """The money still to be given and what was given: the only thing that changes in a split."""
 
-    __slots__ = ("due", "paid", "rest")
+    __slots__ = ("paid", "rest")
 
-    def __init__(self, items: Iterable[OpenItem], amount_kopecks: int) -> None:
+    def __init__(self, amount_kopecks: int) -> None:
         self.rest = amount_kopecks
-        self.due = {item.key: item.due_kopecks for item in items if item.due_kopecks > 0}
         self.paid: dict[LineKey, int] = {}
 
-    def give(self, key: LineKey, kopecks: int) -> None:
-        """Pay an item."""
-        if kopecks:
-            self.due[key] -= kopecks
-            self.paid[key] = self.paid.get(key, 0) + kopecks
-            self.rest -= kopecks
+    def give(self, keys: Sequence[LineKey], parts: Sequence[int]) -> None:
+        """Pay items; parts of zero leave no line."""
+        paid = self.paid
+        for key, part in zip(keys, parts, strict=True):
+            if part:
+                paid[key] = paid.get(key, 0) + part
+        self.rest -= sum(parts)
 
-    def total(self, keys: Iterable[LineKey]) -> int:
-        """What these items may still take."""
-        due = self.due
-        return sum([due[key] for key in keys])
+    def dues(self, tier: "_Tier") -> list[int]:
+        """What the items of a tier may still take."""
+        paid = self.paid
+        if not paid:
+            return [item.due_kopecks for item in tier]
+        return [item.due_kopecks - paid.get(item.key, 0) for item in tier]
 
 
-_Tier = Sequence[LineKey]
+_Tier = Sequence[OpenItem]
 
 
 def allocate(
-    items: Sequence[OpenItem],
+    items: Collection[OpenItem],
     amount_kopecks: int,
     policy: SplitPolicy,
     *,
@@ -76,131 +78,140 @@ def allocate(
 ) -> Split:
     """Split a payment over an account's open items.
 
-    Rule: the module's text. `items` are netted (`netting.py`) and redirected already; items with due <= 0 take nothing.
+    Rule: the module's text. `items` are netted and redirected already (`netting.py`); items with due <= 0 take nothing.
     Units: kopecks; `barred_before` is the first period whose limitation has not expired, 0 for no limit.
     """
-    purse = _Purse((i for i in items if i.key.provider not in policy.blocked_providers), amount_kopecks)
+    purse = _Purse(amount_kopecks)
+    blocked, segregated = policy.blocked_providers, policy.segregated_services
     if earmark is not None:
-        target, spills = _pay_earmarked(purse, items, earmark, policy)
+        payable = [i for i in items if i.due_kopecks > 0 and i.key.provider not in blocked]
+        target, spills = _pay_earmarked(purse, payable, earmark, policy)
         if not spills:
             return Split(purse.paid, target)
-    segregated = policy.segregated_services
-    keys = [k for k in purse.due if k.period >= barred_before and k.service not in segregated]
+    open_items = [
+        item
+        for item in items
+        if item.due_kopecks > 0
+        and (key := item.key).period >= barred_before
+        and key.service not in segregated
+        and key.provider not in blocked
+    ]
     if origin is Origin.ENFORCEMENT:
-        _pay_tier(purse, [k for k in keys if k.kind is Kind.COURT_COST])
-    _pay_by_policy(purse, keys, items, policy, doc_period)
+        _pay_tier(purse, [item for item in open_items if item.key.kind is Kind.COURT_COST])
+    _pay_by_policy(purse, open_items, policy, doc_period)
     return Split(purse.paid, ((ServiceCode(""), ProviderId(""), purse.rest),) if purse.rest else ())
 
 
-def _pay_by_policy(
-    purse: _Purse, keys: Sequence[LineKey], items: Sequence[OpenItem], policy: SplitPolicy, doc_period: Period
-) -> None:
-    """Principal in the policy's order, then penalties; court costs of ordinary payments count as principal's last."""
-    charges = [k for k in keys if k.kind is Kind.CHARGE]
-    late = [[k for k in keys if k.kind is kind] for kind in (Kind.COURT_COST, Kind.PENALTY)]
+def _pay_by_policy(purse: _Purse, items: _Tier, policy: SplitPolicy, doc_period: Period) -> None:
+    """Principal in the policy's order, then court costs, then penalties."""
+    charges = [item for item in items if item.key.kind is Kind.CHARGE]
     if policy.code is PolicyCode.PROVIDER_SHARE:
-        for group in (charges, *late):
-            _pay_providers(purse, group)
-        return
-    if policy.code is PolicyCode.ACCRUED_FIRST:
-        accrued = {item.key: item.accrued_kopecks for item in items}
-        _pay_accrued(purse, [k for k in charges if k.period == doc_period], accrued)
-    for tier in tiers(policy, charges, doc_period):
-        if not purse.rest:
-            return
-        _pay_tier(purse, tier)
-    for group in late:
-        for tier in _late_tiers(policy, group):
+        _pay_providers(purse, charges)
+    else:
+        if policy.code is PolicyCode.ACCRUED_FIRST:
+            _pay_accrued(purse, [item for item in charges if item.key.period == doc_period])
+        for tier in tiers(policy, charges, doc_period):
+            if not purse.rest:
+                return
             _pay_tier(purse, tier)
+    if purse.rest and len(charges) < len(items):
+        _pay_late(purse, items, policy)
 
 
-def tiers(policy: SplitPolicy, charges: Sequence[LineKey], doc_period: Period) -> list[_Tier]:
+def _pay_late(purse: _Purse, items: _Tier, policy: SplitPolicy) -> None:
+    """What comes after principal: court costs of ordinary payments, then penalties, the oldest period first."""
+    for kind in (Kind.COURT_COST, Kind.PENALTY):
+        late = [item for item in items if item.key.kind is kind]
+        if policy.code is PolicyCode.PROVIDER_SHARE:
+            _pay_providers(purse, late)
+        elif policy.code in (PolicyCode.PROPORTIONAL, PolicyCode.PRIORITY):
+            _pay_tier(purse, late)
+        else:
+            for tier in _by_period(late):
+                _pay_tier(purse, tier)
+
+
+def tiers(policy: SplitPolicy, charges: _Tier, doc_period: Period) -> Sequence[_Tier]:
     """Order charges by the policy: each tier is closed before the next one gets anything."""
     if policy.code is PolicyCode.PROPORTIONAL:
         return [charges]
     if policy.code is PolicyCode.PRIORITY:
         return _priority_tiers(policy.priority, charges)
     by_period = _by_period(charges)
-    if policy.code is PolicyCode.FIFO or doc_period not in by_period:
-        return [by_period[period] for period in sorted(by_period)]
-    return [by_period.pop(doc_period), *(by_period[period] for period in sorted(by_period))]
-
-
-def _late_tiers(policy: SplitPolicy, keys: Sequence[LineKey]) -> list[_Tier]:
-    if policy.code in (PolicyCode.PROPORTIONAL, PolicyCode.PRIORITY):
-        return [keys]
-    by_period = _by_period(keys)
-    return [by_period[period] for period in sorted(by_period)]
-
-
-def _by_period(keys: Sequence[LineKey]) -> dict[Period, list[LineKey]]:
-    by_period: dict[Period, list[LineKey]] = {}
-    for key in keys:
-        by_period.setdefault(key.period, []).append(key)
+    if policy.code is not PolicyCode.FIFO and doc_period:
+        by_period.sort(key=lambda tier: tier[0].key.period != doc_period)
     return by_period
 
 
-def _priority_tiers(priority: Sequence[Sequence[str]], charges: Sequence[LineKey]) -> list[_Tier]:
+def _by_period(items: _Tier) -> list[list[OpenItem]]:
+    """Group items by period, the oldest first."""
+    by_period: dict[Period, list[OpenItem]] = {}
+    for item in items:
+        period = item.key.period
+        tier = by_period.get(period)
+        if tier is None:
+            by_period[period] = [item]
+        else:
+            tier.append(item)
+    if len(by_period) == 1:
+        return list(by_period.values())
+    return [by_period[period] for period in sorted(by_period)]
+
+
+def _priority_tiers(priority: Sequence[Sequence[str]], charges: _Tier) -> list[_Tier]:
     """Listed groups of services in order; `*` stands for the services that no group names."""
     named = {service for group in priority for service in group if service != "*"}
-    order: list[_Tier] = []
-    for group in priority:
-        rest = "*" in group
-        order.append([k for k in charges if k.service in group or (rest and k.service not in named)])
-    if not any("*" in group for group in priority):
-        order.append([k for k in charges if k.service not in named])
-    return order
+    groups = priority if any("*" in group for group in priority) else (*priority, ("*",))
+    return [
+        [i for i in charges if i.key.service in group or ("*" in group and i.key.service not in named)] for group in groups
+    ]
 
 
-def _pay_tier(purse: _Purse, keys: _Tier) -> None:
+def _pay_tier(purse: _Purse, tier: _Tier) -> None:
     """Close the tier, or share what is left of the money over it by what each item owes."""
-    due = purse.due
-    total = purse.total(keys)
-    if total <= purse.rest:
-        for key in keys:
-            purse.give(key, due[key])
-    elif purse.rest:
-        for key, kopecks in zip(keys, share(purse.rest, keys, [due[k] for k in keys]), strict=True):
-            purse.give(key, kopecks)
+    dues = purse.dues(tier)
+    rest = purse.rest
+    if sum(dues) <= rest:
+        purse.give([item.key for item in tier], dues)
+    elif rest:
+        keys = [item.key for item in tier]
+        purse.give(keys, share(rest, keys, dues))
 
 
-def _pay_accrued(purse: _Purse, keys: _Tier, accrued: dict[LineKey, int]) -> None:
+def _pay_accrued(purse: _Purse, tier: _Tier) -> None:
     """Share by what the document accrued, nobody above its due: capped items leave, the rest is shared anew."""
-    open_keys = [k for k in keys if purse.due[k]]
-    while purse.rest and open_keys:
-        use = min(purse.rest, purse.total(open_keys))
-        weights = [accrued[k] for k in open_keys]
+    open_items = list(tier)
+    while purse.rest and open_items:
+        dues = purse.dues(open_items)
+        use = min(purse.rest, sum(dues))
+        weights = [item.accrued_kopecks for item in open_items]
         if not any(weights):
-            weights = [purse.due[k] for k in open_keys]
+            weights = dues
         total = sum(weights)
-        capped = [k for k, w in zip(open_keys, weights, strict=True) if use * w >= purse.due[k] * total]
+        capped = [i for i, w, due in zip(open_items, weights, dues, strict=True) if use * w >= due * total]
         if not capped:
-            for key, kopecks in zip(open_keys, share(use, open_keys, weights), strict=True):
-                purse.give(key, kopecks)
+            keys = [item.key for item in open_items]
+            purse.give(keys, share(use, keys, weights))
             return
-        for key in capped:
-            purse.give(key, min(purse.due[key], purse.rest))
-        open_keys = [k for k in open_keys if purse.due[k] and k not in capped]
+        purse.give([item.key for item in capped], purse.dues(capped))
+        open_items = [item for item in open_items if item not in capped]
 
 
-def _pay_providers(purse: _Purse, keys: _Tier) -> None:
+def _pay_providers(purse: _Purse, items: _Tier) -> None:
     """Providers share by their whole debt; inside each the oldest period comes first."""
-    by_provider: dict[ProviderId, list[LineKey]] = {}
-    for key in sorted(keys):
-        by_provider.setdefault(key.provider, []).append(key)
-    heads = [group[0] for group in by_provider.values()]
-    totals = [purse.total(group) for group in by_provider.values()]
+    by_provider: dict[ProviderId, list[OpenItem]] = {}
+    for item in sorted(items, key=lambda item: item.key):
+        by_provider.setdefault(item.key.provider, []).append(item)
+    heads = [group[0].key for group in by_provider.values()]
+    totals = [sum(purse.dues(group)) for group in by_provider.values()]
     use = min(purse.rest, sum(totals))
     if not use:
         return
     for group, kopecks in zip(by_provider.values(), share(use, heads, totals), strict=True):
-        inner = _Purse((), kopecks)
-        inner.due = {key: purse.due[key] for key in group}
-        by_period = _by_period(group)
-        for period in sorted(by_period):
-            _pay_tier(inner, by_period[period])
-        for key, part in inner.paid.items():
-            purse.give(key, part)
+        inner = _Purse(kopecks)
+        for tier in _by_period(group):
+            _pay_tier(inner, tier)
+        purse.give(list(inner.paid), list(inner.paid.values()))
 
 
 def share(amount_kopecks: int, keys: Sequence[LineKey], weights: Sequence[int]) -> list[int]:
@@ -213,26 +224,27 @@ def share(amount_kopecks: int, keys: Sequence[LineKey], weights: Sequence[int]) 
     parts = [amount_kopecks * weight // total for weight in weights]
     left = amount_kopecks - sum(parts)
     if left:
+        # Remainders and weights negated: the smallest tuple is first in line for a kopeck.
         order = sorted(
-            range(len(parts)), key=lambda i: (-(amount_kopecks * weights[i] % total), -weights[i], keys[i])
-        )
-        for i in order[:left]:
-            parts[i] += 1
+            [(part * total - amount_kopecks * weight, -weight, key, index)
+             for index, (part, weight, key) in enumerate(zip(parts, weights, keys, strict=True))]
+        )  # fmt: skip
+        for *_, index in order[:left]:
+            parts[index] += 1
     return parts
 
 
 def _pay_earmarked(
-    purse: _Purse, items: Sequence[OpenItem], earmark: Earmark, policy: SplitPolicy
+    purse: _Purse, items: _Tier, earmark: Earmark, policy: SplitPolicy
 ) -> tuple[tuple[tuple[ServiceCode, ProviderId, int], ...], bool]:
     """Pay inside the payer's designation; return the advances it leaves and whether the excess spills over."""
     if earmark.lines:
-        return _pay_lines(purse, earmark.lines), False
+        return _pay_lines(purse, items, earmark.lines), False
     matches = _matcher(earmark)
-    keys = [item.key for item in items if item.key in purse.due and matches(item)]
     inside = policy
     if policy.code is PolicyCode.ACCRUED_FIRST:
         inside = msgspec.structs.replace(policy, code=PolicyCode.FIFO)
-    _pay_by_policy(purse, keys, items, inside, earmark.period)
+    _pay_by_policy(purse, [item for item in items if matches(item)], inside, earmark.period)
     only_period = not (earmark.service or earmark.provider or earmark.document or earmark.kind)
     if only_period:
         return (), True
@@ -253,29 +265,24 @@ def _matcher(earmark: Earmark) -> Callable[[OpenItem], bool]:
     return matches
 
 
-def _pay_lines(purse: _Purse, lines: Sequence[EarmarkLine]) -> tuple[tuple[ServiceCode, ProviderId, int], ...]:
+def _pay_lines(
+    purse: _Purse, items: _Tier, lines: Sequence[EarmarkLine]
+) -> tuple[tuple[ServiceCode, ProviderId, int], ...]:
     """Pay a blank form line by line, oldest period first; what a line has too much stays for its service."""
     advances: dict[tuple[ServiceCode, ProviderId], int] = {}
-    budget = purse.rest
+    unnamed = purse.rest - sum(line.kopecks for line in lines)
     for line in lines:
-        keys = [
-            key
-            for key in purse.due
-            if key.service == line.service
-            and (not line.provider or key.provider == line.provider)
-            and (not line.period or key.period == line.period)
-        ]
         purse.rest = line.kopecks
-        for kind in (Kind.CHARGE, Kind.COURT_COST, Kind.PENALTY):
-            by_period = _by_period([k for k in keys if k.kind is kind])
-            for period in sorted(by_period):
-                _pay_tier(purse, by_period[period])
+        matches = _matcher(Earmark(period=line.period, service=line.service, provider=line.provider))
+        named = [item for item in items if matches(item)]
+        for kind in DEBT_KINDS:
+            for tier in _by_period([item for item in named if item.key.kind is kind]):
+                _pay_tier(purse, tier)
         if purse.rest:
             target = (line.service, line.provider)
             advances[target] = advances.get(target, 0) + purse.rest
-        budget -= line.kopecks
-    if budget:
+    if unnamed:
         whole = (ServiceCode(""), ProviderId(""))
-        advances[whole] = advances.get(whole, 0) + budget
+        advances[whole] = advances.get(whole, 0) + unnamed
     purse.rest = 0
     return tuple((service, provider, kopecks) for (service, provider), kopecks in advances.items())

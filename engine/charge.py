@@ -20,6 +20,7 @@ class Kind(enum.IntEnum):
 
 
 DEBT_KINDS = (Kind.CHARGE, Kind.COURT_COST, Kind.PENALTY)
+"""What a consumer can owe, in the order in which ordinary payments meet it."""
 
 
 class LineKey(NamedTuple):

@@ -105,7 +105,7 @@ def _split(state: AccountState, command: AcceptPayment, policy: SplitPolicy, on:
         work = _put_in_order(state, command, policy)
         state, before = work.state, tuple(work.events)
     split = allocate(
-        list(state.items.values()),
+        state.items.values(),
         command.amount_kopecks,
         policy,
         doc_period=command.doc_period,
