@@ -153,6 +153,18 @@ async def test_after_a_loss_everybody_is_told_to_look(server: EmbeddedValkey) ->
         assert await woken(other)
 
 
+async def test_batches_dropped_between_two_messages_are_told_too(server: EmbeddedValkey) -> None:
+    url = server.start()
+    async with publishing(url) as publisher, listening(url) as listener, listener.subscribe(ONE) as one:
+        await connected(listener, one)
+        publisher.publish([notice(ONE)])
+        assert await woken(one)
+        async with listener.subscribe(OTHER) as other:
+            for _ in range(notices._BATCHES_MAX + 1):
+                publisher.publish([notice(ONE)])
+            assert await woken(other)
+
+
 @pytest.mark.parametrize("message", [b"", b"\xff\xff", b"\x93\x01\x02\x03", b"hello", b"\x91\xa3abc"])
 async def test_what_cannot_be_read_wakes_everybody(message: bytes) -> None:
     listener = NoticeListener(NOBODY)
