@@ -62,11 +62,12 @@ async def start_shards(settings: Settings, servers: Servers) -> Any:
     return handle
 
 
+AWAY = (NotDone, ShardUnreachable)
+"""What questions raise while the database or an actor is away."""
+
+
 class Installation:
     """A running installation as one of its programs sees it: the router with fresh routes, and questions to others."""
-
-    AWAY = (NotDone, ShardUnreachable)
-    """What questions raise while the database or an actor is away."""
 
     def __init__(self, settings: Settings, database_url: str) -> None:
         self._settings = settings
@@ -85,13 +86,13 @@ class Installation:
         now = asyncio.get_running_loop().time()
         if now >= self._next_refresh:
             self._next_refresh = now + _ROUTES_AGE_S_MIN
-            with contextlib.suppress(*self.AWAY):
+            with contextlib.suppress(*AWAY):
                 await self.refresh()
 
     async def wait_for_routes(self) -> None:
         """Return when there is a routing table and every shard's actor is found."""
         while len(self.router.routes.shards) != SLOTS:
-            with contextlib.suppress(*self.AWAY):
+            with contextlib.suppress(*AWAY):
                 await self.refresh()
                 return
             await asyncio.sleep(_ROUTES_AGE_S_MIN)

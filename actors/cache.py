@@ -1,4 +1,4 @@
-"""The live accounts of a shard: a bounded cache, least recently used out first, never one that is ahead of the journal."""
+"""The live accounts of a shard: a bounded cache, least recently used out first, none that is ahead of the journal."""
 
 from collections.abc import Iterator
 from typing import Generic, TypeVar

@@ -37,7 +37,7 @@ def start_local_ray(settings: Settings) -> str:
     Never joins a cluster that happens to run here; speaks only with token authentication and never phones out.
     """
     ray_environment.make_token()
-    context = ray.init(
+    context: Any = ray.init(
         address="local",
         _node_ip_address="127.0.0.1",
         namespace=NAMESPACE,
@@ -47,7 +47,7 @@ def start_local_ray(settings: Settings) -> str:
         log_to_driver=False,
         configure_logging=False,
     )
-    return str(context.address_info["gcs_address"])
+    return str(context["gcs_address"])
 
 
 def join_ray(settings: Settings, address: str) -> None:
@@ -63,7 +63,7 @@ def leave_ray() -> None:
 
 def start_shard(shard: ShardId, settings: Settings, database_url: str, redis_url: str) -> Any:
     """Create a shard's actor, or return the one that lives."""
-    actor = ray.remote(ShardProcess).options(
+    actor: Any = ray.remote(ShardProcess).options(
         name=f"shard-{shard}", num_cpus=1, max_concurrency=_CALLS_PENDING_MAX, **_OPTIONS
     )
     return actor.remote(shard, settings, database_url, redis_url)
@@ -71,13 +71,15 @@ def start_shard(shard: ShardId, settings: Settings, database_url: str, redis_url
 
 def start_supervisor(process: type, settings: Settings, database_url: str, redis_url: str) -> Any:
     """Create the supervisor's actor, or return the one that lives."""
-    actor = ray.remote(process).options(name="supervisor", num_cpus=0, **_OPTIONS)
+    actor: Any = ray.remote(process).options(name="supervisor", num_cpus=0, **_OPTIONS)
     return actor.remote(settings, database_url, redis_url)
 
 
 def start_gateway(process: type, index: int, *arguments: Any) -> Any:
     """Create a gateway's actor from its plain class, or return the one that lives."""
-    actor = ray.remote(process).options(name=f"gateway-{index}", num_cpus=1, max_concurrency=_CALLS_PENDING_MAX, **_OPTIONS)
+    actor: Any = ray.remote(process).options(
+        name=f"gateway-{index}", num_cpus=1, max_concurrency=_CALLS_PENDING_MAX, **_OPTIONS
+    )
     return actor.remote(*arguments)
 
 

@@ -27,7 +27,7 @@ _RETRY_PAUSE_S_MAX = 0.4
 _QUERY_RECEIPTS_MAX = 500
 
 
-class ShardUnreachable(Exception):  # noqa: N818 - it states what is so, not whose fault it is
+class ShardUnreachable(Exception):
     """No answer came; the call may have run or not."""
 
 

@@ -173,12 +173,14 @@ class Shard:
             return None
         live = self._accounts.touch(job.account)
         if live is None or job.account in self._parked or (trail and live.state.seq > trail[-1].account_seq):
-            return self._set_aside(job, fetched)
+            self._set_aside(job, fetched)
+            return None
         # 3. Decide: state + command + now -> events, or a refusal.
         decision = decide(live.state, job.command, self._book, now_us, trail)
         if isinstance(decision, Rejected):
             self.metrics.rejected[decision.reason] += 1
-            return self._after_tail(job, decision)
+            self._after_tail(job, decision)
+            return None
         # 4. Apply: fold into the live state, which is now ahead of the journal.
         for event in decision.events:
             apply(live.state, event)
@@ -332,7 +334,9 @@ class Shard:
             view = await self._view(query.account)
             return Refusal() if view is None else AccountAnswer(epoch, view)
         if isinstance(query, ReadHistory):
-            return ReceiptsAnswer(epoch, tuple(await self._journal.history(query.account, query.after_seq, query.limit)))
+            return ReceiptsAnswer(
+                epoch, tuple(await self._journal.history(query.account, query.after_seq, query.limit))
+            )
         if isinstance(query, ReadPayment):
             found = await self._journal.find_payment(query.payment_id)
         else:
@@ -359,7 +363,8 @@ class Shard:
     async def drain(self) -> None:
         """Refuse what is new, finish what was accepted. Returns when every accepted command has its answer."""
         self._draining = True
-        while self._inbox or self._in_flight or self._group_commit.waiting:
+        # Three queues, once in a shard's life: polling is simpler than three events.
+        while self._inbox or self._in_flight or self._group_commit.waiting:  # noqa: ASYNC110
             await asyncio.sleep(_DRAIN_POLL_S)
 
     async def _keep_lease(self) -> None:

@@ -117,7 +117,9 @@ class SupervisorProcess:
         except StorageError as error:
             return msgspec.json.encode(Status([], f"the database cannot be asked: {error}"))
         shards = [
-            ShardStatus(**msgspec.structs.asdict(row), answers=row.shard in self._pids, pid=self._pids.get(row.shard, 0))
+            ShardStatus(
+                **msgspec.structs.asdict(row), answers=row.shard in self._pids, pid=self._pids.get(row.shard, 0)
+            )
             for row in rows
         ]
         silent = [str(s.shard) for s in shards if not s.answers]
@@ -138,7 +140,7 @@ class SupervisorProcess:
             await asyncio.gather(*(self._wait_for(shard) for shard in concerned))
 
     async def reload_policies(self) -> None:
-        """Let every shard take new splitting policies. Errors: `ShardUnreachable`; a shard that restarts reads them anyway."""
+        """Let every shard take new splitting policies; a restart takes them anyway. Errors: `ShardUnreachable`."""
         await asyncio.gather(*(classes.call(h.reload_policies.remote(), _PING_S_MAX) for h in self._handles.values()))
 
     async def drain(self) -> None:

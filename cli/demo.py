@@ -15,7 +15,7 @@ from actors.settings import Settings
 from cli import region
 from cli.audit import run_audit, show_audit
 from cli.console import err, out, table
-from cli.demo_connections import DemoFile, read_demo_file
+from cli.demo_connections import read_demo_file
 from cli.seed import seed_into
 from cli.system import System, running
 from cli.traffic import Tally, Traffic
@@ -28,7 +28,7 @@ _REFRESH_S = 0.5
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What to show. `rate` is payments a second, 0 for as many as the terminals manage; `seconds` None: until Ctrl-C."""
+    """What to show. `rate` is payments a second, 0 for as many as can be; `seconds` None: until Ctrl-C."""
 
     accounts: int
     seed: int
@@ -57,14 +57,14 @@ async def play(settings: Settings, plan: Plan) -> bool:
         demo = read_demo_file(settings.home)
         assert demo is not None, "the seeding has just written it"
         traffic = Traffic(demo, plan.rate, plan.seed)
-        await _run_traffic(system, demo, traffic, plan, end)
+        await _run_traffic(system, traffic, plan, end)
         traffic.show_totals(out.print)
         report = await run_audit(url, quiet=plan.quiet)
         show_audit(report)
         return report.clean and traffic.tally.is_sound()
 
 
-async def _run_traffic(system: System, demo: DemoFile, traffic: Traffic, plan: Plan, end: asyncio.Event) -> None:
+async def _run_traffic(system: System, traffic: Traffic, plan: Plan, end: asyncio.Event) -> None:
     """Let the terminals pay until time is up or somebody ends it, and show it."""
     paying = asyncio.get_running_loop().create_task(traffic.run())
     begun = time.monotonic()
@@ -77,7 +77,7 @@ async def _run_traffic(system: System, demo: DemoFile, traffic: Traffic, plan: P
     else:
         with Live(console=out, refresh_per_second=4, transient=False) as live:
             while not is_over():
-                live.update(_screen(system.url, demo, traffic.tally))
+                live.update(_screen(system.url, traffic.tally))
                 await _pause(end)
     traffic.stop()
     await paying
@@ -100,11 +100,12 @@ async def _report_plainly(tally: Tally, is_over: Callable[[], bool], *, quiet: b
             told = time.monotonic()
             out.print(
                 f"{tally.rate():,.0f} payments/s   paid {tally.acknowledged:,}   repeats {tally.replayed:,}   "
-                f"refused {sum(tally.refused.values()):,}   p50 {tally.quantile_ms(0.5):.1f} ms   p99 {tally.quantile_ms(0.99):.1f} ms"
+                f"refused {sum(tally.refused.values()):,}   p50 {tally.quantile_ms(0.5):.1f} ms   "
+                f"p99 {tally.quantile_ms(0.99):.1f} ms"
             )
 
 
-def _screen(url: str, demo: DemoFile, tally: Tally) -> RenderableType:
+def _screen(url: str, tally: Tally) -> RenderableType:
     """The live view: figures, the newest splits, links."""
     figures = table("", ">payments/s", ">paid", ">sum", ">repeats", ">refused", ">p50", ">p99")
     figures.add_row(
@@ -121,10 +122,12 @@ def _screen(url: str, demo: DemoFile, tally: Tally) -> RenderableType:
         parts = ", ".join(f"{region.SERVICES.get(s, s)} {format_roubles_human(k)}" for s, k in payment.parts[:4])
         more = f" … +{len(payment.parts) - 4}" if len(payment.parts) > 4 else ""
         splits.add_row(
-            payment.account, format_roubles_human(payment.kopecks), parts + more, format_roubles_human(payment.balance_kopecks)
+            payment.account,
+            format_roubles_human(payment.kopecks),
+            parts + more,
+            format_roubles_human(payment.balance_kopecks),
         )
-    links = Text.assemble(
-        "documentation ", (f"{url}/docs", "underline"), "   metrics ", (f"{url}/metrics", "underline"), "   keys: demo.json",
-        f"   accounts from {demo.sample_accounts[0]}\n", "Ctrl-C ends it with an audit",
-    )  # fmt: skip
+    links = Text(
+        f"documentation {url}/docs   metrics {url}/metrics   keys and accounts: demo.json\nCtrl-C: end and audit"
+    )
     return Group(Panel(figures, title="kopeck", title_align="left"), splits, links)

@@ -16,7 +16,7 @@ from storage.errors import StorageError
 
 app = App(
     name="kopeck",
-    help="Real-time payment engine for housing and utilities bills. Settings are KOPECK_* variables (`kopeck settings`).",
+    help="Real-time payment engine for housing and utilities bills. Settings: KOPECK_* (`kopeck settings`).",
     help_epilogue="Exit codes: 0 done, 1 something is wrong, 2 wrong arguments or settings, 3 the system is not there.",
 )
 
@@ -144,7 +144,9 @@ def seed(*, accounts: int = 10_000, seed: int = 1, json: Json = False, quiet: Qu
         print_json(done)
     elif not quiet:
         rate = done.commands / done.seconds
-        out.print(f"{done.accounts:,} accounts, {done.commands:,} commands in {done.seconds:.1f} s ({rate:,.0f} a second)")
+        out.print(
+            f"{done.accounts:,} accounts, {done.commands:,} commands in {done.seconds:.1f} s ({rate:,.0f} a second)"
+        )
     sys.exit(Exit.WRONG if done.refused else Exit.DONE)
 
 
@@ -197,7 +199,6 @@ def settings(*, json: Json = False) -> None:
     for row in rows:
         shown_table.add_row(row.variable, row.value, row.origin)
     out.print(shown_table)
-
 
 
 if __name__ == "__main__":

@@ -75,7 +75,14 @@ class Tariffs(NamedTuple):
 
 _TARIFFS = Tariffs(
     {"HEAT": 3_912, "MAINTENANCE": 3_140, "KAPREM": 1_270},
-    {"HOT_WATER": 61_480, "COLD_WATER": 21_350, "SEWERAGE": 24_790, "WASTE": 11_860, "ELECTRICITY": 52_040, "GAS": 9_310},
+    {
+        "HOT_WATER": 61_480,
+        "COLD_WATER": 21_350,
+        "SEWERAGE": 24_790,
+        "WASTE": 11_860,
+        "ELECTRICITY": 52_040,
+        "GAS": 9_310,
+    },
 )
 
 
@@ -159,8 +166,14 @@ def life_of(seed: int, index: int, last: Period, now_us: int) -> Iterator[AnyCom
     home = flat(seed, index)
     chance = random.Random(f"{seed}/{index}/money")
     account = home.account
-    opened = {"source": BILLING, "account": account, "accepted_at_us": now_us}
-    yield OpenAccount(txn_id=TxnId(f"open-{account}"), request_hash=fingerprint(account), agreement=AGREEMENT, **opened)
+    yield OpenAccount(
+        source=BILLING,
+        txn_id=TxnId(f"open-{account}"),
+        request_hash=fingerprint(account),
+        account=account,
+        accepted_at_us=now_us,
+        agreement=AGREEMENT,
+    )
     habit = chance.choices(("last_due", "clear", "ahead", "late", "stopped"), (52, 14, 8, 20, 6))[0]
     charged = months(last)
     for number, period in enumerate(charged):

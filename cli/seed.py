@@ -37,7 +37,9 @@ async def seed_region(settings: Settings, accounts: int, seed: int, *, quiet: bo
     """Seed the running system, or one started for it (without doors)."""
     if run_file.read(settings.home) is not None:
         async with joined(settings) as (running_file, router):
-            return await seed_into(settings, running_file.database_url, router, running_file.url, accounts, seed, quiet=quiet)
+            return await seed_into(
+                settings, running_file.database_url, router, running_file.url, accounts, seed, quiet=quiet
+            )
     async with running(settings, gateways=False) as system:
         router = await system.router()
         url = f"http://127.0.0.1:{settings.port}"
@@ -54,8 +56,10 @@ async def seed_into(
     with progress_bar("seeding accounts", accounts, quiet=quiet) as advance:
         seeded = await _put_accounts(router, database_url, accounts, seed, advance)
     step = max(1, accounts // _SAMPLE_ACCOUNTS)
-    demo.sample_accounts = [region.flat(seed, index).account for index in range(0, accounts, step)][:_SAMPLE_ACCOUNTS]
-    demo.providers = [provider.provider for provider in region.providers()]
+    demo.sample_accounts = [str(region.flat(seed, index).account) for index in range(0, accounts, step)][
+        :_SAMPLE_ACCOUNTS
+    ]
+    demo.providers = [str(provider.provider) for provider in region.providers()]
     write_demo_file(settings.home, demo)
     return seeded
 

@@ -22,7 +22,9 @@ def shown(settings: Settings) -> list[ShownSetting]:
     for field in msgspec.structs.fields(Settings):
         variable = "KOPECK_" + field.name.upper()
         value = str(getattr(settings, field.name))
-        rows.append(ShownSetting(variable, _without_password(value), "environment" if variable in os.environ else "default"))
+        rows.append(
+            ShownSetting(variable, _without_password(value), "environment" if variable in os.environ else "default")
+        )
     return rows
 
 

@@ -1,6 +1,5 @@
 """`kopeck status`: what runs, who owns what, how deep the queues are."""
 
-
 import msgspec
 
 from actors import bootstrap, classes, metrics, run_file
@@ -108,12 +107,30 @@ def show_status(found: SystemStatus) -> None:
     out.print(f"kopeck at {found.url}   postgres process {found.postgres_pid}   valkey process {found.valkey_pid}")
     load = {one.shard: one for one in found.load}
     shards = table(
-        "shards", ">shard", ">epoch", ">seq", ">slots", ">lease", "owner", "answers", ">inbox", ">waiting", ">accounts", ">parked"
+        "shards",
+        ">shard",
+        ">epoch",
+        ">seq",
+        ">slots",
+        ">lease",
+        "owner",
+        "answers",
+        ">inbox",
+        ">waiting",
+        ">accounts",
+        ">parked",
     )
     for row in found.shards:
         now = load.get(row.shard, ShardLoad(row.shard))
         shards.add_row(
-            *(str(row.shard), str(row.epoch), f"{row.seq:,}", str(row.slots), f"{row.lease_left_ms / 1000:.1f} s", row.owner),
+            *(
+                str(row.shard),
+                str(row.epoch),
+                f"{row.seq:,}",
+                str(row.slots),
+                f"{row.lease_left_ms / 1000:.1f} s",
+                row.owner,
+            ),
             "[green]yes[/]" if row.answers else "[bold red]no[/]",
             *(f"{now.inbox:,}", f"{now.waiting + now.in_flight:,}", f"{now.cached:,}", f"{now.parked:,}"),
         )

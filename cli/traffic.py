@@ -1,4 +1,4 @@
-"""Simulated terminals and processors: strangers that pay over HTTP, repeat themselves, and sometimes err, as in life."""
+"""Simulated terminals and processors: strangers that pay over HTTP, repeat themselves, and err, as in life."""
 
 import asyncio
 import datetime
@@ -156,7 +156,9 @@ class Traffic:
         """Check, then pay, as a terminal does; a lost answer is repeated under the same number."""
         account, kopecks = self._whom(chance)
         number = next(self._numbers)
-        checked = await self._osmp(session, {"command": "check", "txn_id": str(number), "account": account, "sum": "0.00"})
+        checked = await self._osmp(
+            session, {"command": "check", "txn_id": str(number), "account": account, "sum": "0.00"}
+        )
         if checked["result"] != "0":
             self.tally.refused[f"osmp {checked['result']}"] += 1
             return

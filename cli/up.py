@@ -9,7 +9,7 @@ from cli.system import running
 
 
 def ending() -> asyncio.Event:
-    """An event that is set by Ctrl-C or SIGTERM. To be called once Ray is up: Ray takes these signals when it starts."""
+    """An event that is set by Ctrl-C or SIGTERM. Call it once Ray is up: Ray takes these signals when it starts."""
     end = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

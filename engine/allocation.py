@@ -163,7 +163,8 @@ def _priority_tiers(priority: Sequence[Sequence[str]], charges: _Tier) -> list[_
     named = {service for group in priority for service in group if service != "*"}
     groups = priority if any("*" in group for group in priority) else (*priority, ("*",))
     return [
-        [i for i in charges if i.key.service in group or ("*" in group and i.key.service not in named)] for group in groups
+        [i for i in charges if i.key.service in group or ("*" in group and i.key.service not in named)]
+        for group in groups
     ]
 
 

@@ -10,9 +10,7 @@ from functools import lru_cache
 from engine.ids import Period
 from engine.limits import LIMITATION_YEARS
 
-_FIXED_HOLIDAYS = frozenset(
-    [(1, day) for day in range(1, 9)] + [(2, 23), (3, 8), (5, 1), (5, 9), (6, 12), (11, 4)]
-)
+_FIXED_HOLIDAYS = frozenset([(1, day) for day in range(1, 9)] + [(2, 23), (3, 8), (5, 1), (5, 9), (6, 12), (11, 4)])
 """ТК РФ ст. 112: (month, day)."""
 
 

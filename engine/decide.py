@@ -101,7 +101,7 @@ def _split(state: AccountState, command: AcceptPayment, policy: SplitPolicy, on:
     """Net and redirect where there is anything to (rare), then split what was paid."""
     before: tuple[Event, ...] = ()
     redirects = policy.redirect_providers
-    if any([i.due_kopecks < 0 or i.key.provider in redirects for i in state.items.values()]):
+    if any(i.due_kopecks < 0 or i.key.provider in redirects for i in state.items.values()):
         work = _put_in_order(state, command, policy)
         state, before = work.state, tuple(work.events)
     split = allocate(

@@ -10,7 +10,7 @@ from engine.ids import AccountId, PaymentId, SourceId, TxnId
 
 
 class Reason(enum.IntEnum):
-    """Why a command is refused. When several apply the smallest number is told. Numbers are internal, names are public."""
+    """Why a command is refused; of several the smallest number is told. Numbers are internal, names are public."""
 
     TEXT_INVALID = 0
     AMOUNT_NOT_POSITIVE = 1

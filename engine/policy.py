@@ -43,7 +43,7 @@ class Commission(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SplitPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """One version of an agreement's splitting policy, in force on `valid_from` .. `valid_to` (local dates, inclusive)."""
+    """One version of an agreement's splitting policy, in force `valid_from` .. `valid_to` (local dates, inclusive)."""
 
     agreement: str
     code: PolicyCode
@@ -67,7 +67,7 @@ class SplitPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PolicyBook(msgspec.Struct, frozen=True):
-    """All policies known, of all agreements and dates; the region's local time decides which day a payment belongs to."""
+    """All policies, of all agreements and dates; the region's local time decides which day a payment belongs to."""
 
     policies: tuple[SplitPolicy, ...] = ()
     utc_offset_minutes: int = 180

@@ -125,7 +125,9 @@ class _Health:
 
     async def metrics(self, request: web.Request) -> web.Response:
         """`GET /metrics`: Prometheus text, the sum of all processes."""
-        return web.Response(body=await self._doors.collect_metrics(), headers={"Content-Type": "text/plain; version=0.0.4"})
+        return web.Response(
+            body=await self._doors.collect_metrics(), headers={"Content-Type": "text/plain; version=0.0.4"}
+        )
 
     async def status(self, request: web.Request) -> web.Response:
         """`GET /v1/status`: shards, epochs, slots; for operators."""

@@ -45,7 +45,7 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class Connections:
-    """The connections in force. `version` changes with every replacement: whoever keeps something of one looks at it."""
+    """The connections in force. `version` changes with every replacement: who keeps something of one looks at it."""
 
     def __init__(self, rows: Iterable[Row] = ()) -> None:
         self.version = 0

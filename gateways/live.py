@@ -144,8 +144,7 @@ class Streams:
 
 def _page(receipts: Sequence[Receipt]) -> bytes:
     return b"".join(
-        b"id: %d\nevent: %s\ndata: %s\n\n" % (r.account_seq, _name(r), _encode(event_view(r)))
-        for r in receipts
+        b"id: %d\nevent: %s\ndata: %s\n\n" % (r.account_seq, _name(r), _encode(event_view(r))) for r in receipts
     )
 
 

@@ -24,15 +24,22 @@ _SECONDS = Histogram(
 _PROBLEMS = Counter("kopeck_http_problems", "Problems told, by code", ["code"])
 _counted: dict[tuple[str, str, int], tuple[Callable[[], None], Callable[[float], None]]] = {}
 _REQUEST_ID_CHARS_MAX = 64
+REQUEST_ID = web.RequestKey("request_id", str)
 _SECURITY_HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
-_BY_STATUS = {404: "not-found", 405: "method-not-allowed", 413: "body-too-large", 408: "body-timeout", 415: "media-type"}
+_BY_STATUS = {
+    404: "not-found",
+    405: "method-not-allowed",
+    413: "body-too-large",
+    408: "body-timeout",
+    415: "media-type",
+}
 
 
 @web.middleware
 async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give the request its id, time it, count it, and turn whatever is raised into a problem."""
     begun = perf_counter()
-    request["request_id"] = _request_id(request)
+    request[REQUEST_ID] = _request_id(request)
     try:
         response = await handler(request)
     except Refused as refused:
@@ -43,7 +50,7 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         raise
     # The outermost edge: the caller must be told to repeat under the same key whatever the bug.
     except Exception:  # noqa: BLE001
-        _log.exception("request_id=%s failed", request["request_id"])
+        _log.exception("request_id=%s failed", request[REQUEST_ID])
         response = _problem(request, Refused("internal", "txn_id", retry_after_s=1))
     _count(request, response.status, perf_counter() - begun)
     return response
@@ -52,7 +59,7 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Add what every reply carries (a signal of aiohttp, before the headers are sent)."""
     headers = response.headers
-    headers["Request-Id"] = request.get("request_id") or _request_id(request)
+    headers["Request-Id"] = request.get(REQUEST_ID) or _request_id(request)
     if "traceparent" in request.headers:
         headers["traceparent"] = request.headers["traceparent"][:64]
     for name, value in _SECURITY_HEADERS.items():
@@ -70,7 +77,7 @@ def _request_id(request: web.Request) -> str:
 def _problem(request: web.Request, refused: Refused) -> web.Response:
     _PROBLEMS.labels(refused.problem.code).inc()
     english = wants_english(request.headers.get("Accept-Language", ""))
-    body = body_of(refused, english=english, request_id=request["request_id"])
+    body = body_of(refused, english=english, request_id=request[REQUEST_ID])
     return web.Response(body=body, status=refused.problem.status, headers=JSON_HEADERS | refused.headers)
 
 
@@ -102,5 +109,3 @@ def install(app: web.Application) -> None:
     """Put the guard around an application."""
     app.middlewares.append(guard)
     app.on_response_prepare.append(add_headers)
-
-

@@ -20,7 +20,9 @@ EXAMPLE_PAYMENT = {
     "channel": "terminal",
 }
 EXAMPLE_REVERSAL = {"txn_id": "R-000123", "amount_kopecks": 10000, "reason": "ошибка кассира"}
-_page = Environment(loader=PackageLoader("gateways"), autoescape=select_autoescape(default=True)).get_template("docs.html")
+_page = Environment(loader=PackageLoader("gateways"), autoescape=select_autoescape(default=True)).get_template(
+    "docs.html"
+)
 
 
 @lru_cache(maxsize=1)
@@ -50,7 +52,13 @@ def _paths() -> dict[str, Any]:
     pay = _operation("Принять платёж", EventView, body=PaymentRequest, example=EXAMPLE_PAYMENT, created=True)
     batch = _operation("Принять много платежей: NDJSON, результат на каждую строку", BatchResult, body=PaymentRequest)
     batch["requestBody"]["content"] = {"application/x-ndjson": {"schema": _ref(PaymentRequest)}}
-    reverse = _operation("Отменить платёж полностью или частично", EventView, body=ReversalRequest, example=EXAMPLE_REVERSAL, created=True)
+    reverse = _operation(
+        "Отменить платёж полностью или частично",
+        EventView,
+        body=ReversalRequest,
+        example=EXAMPLE_REVERSAL,
+        created=True,
+    )
     events = _operation("Каждое событие счёта в момент фиксации (SSE)", EventView)
     events["responses"]["200"]["content"] = {"text/event-stream": {"schema": {"type": "string"}}}
     return {
@@ -63,11 +71,16 @@ def _paths() -> dict[str, Any]:
             "get": _operation(
                 "История счёта по страницам",
                 LedgerPage,
-                parameters=[number, _parameter("limit", "query", "Не больше 200"), _parameter("after", "query", "Указатель")],
+                parameters=[
+                    number,
+                    _parameter("limit", "query", "Не больше 200"),
+                    _parameter("after", "query", "Указатель"),
+                ],
             )
         },
         "/v1/accounts/{number}/events": {
-            "get": events | {"parameters": [number, _parameter("Last-Event-ID", "header", "Продолжить после этого номера")]}
+            "get": events
+            | {"parameters": [number, _parameter("Last-Event-ID", "header", "Продолжить после этого номера")]}
         },
     }
 
@@ -82,7 +95,9 @@ def _operation(
     created: bool = False,
 ) -> dict[str, Any]:
     content = {"application/json": {"schema": _ref(reply)}}
-    responses: dict[str, Any] = {"200": {"description": "Повтор: тот же ответ" if created else "Ответ", "content": content}}
+    responses: dict[str, Any] = {
+        "200": {"description": "Повтор: тот же ответ" if created else "Ответ", "content": content}
+    }
     if created:
         responses["201"] = {"description": "Принято и зафиксировано", "content": content}
     responses["default"] = {
@@ -101,7 +116,13 @@ def _ref(kind: type) -> dict[str, str]:
 
 
 def _parameter(name: str, place: str, description: str) -> dict[str, Any]:
-    return {"name": name, "in": place, "required": place == "path", "description": description, "schema": {"type": "string"}}
+    return {
+        "name": name,
+        "in": place,
+        "required": place == "path",
+        "description": description,
+        "schema": {"type": "string"},
+    }
 
 
 def _problem_schema() -> dict[str, Any]:
@@ -132,7 +153,9 @@ async def docs(request: web.Request) -> web.Response:
     """`GET /docs`: the same, for people."""
     described = document()
     operations = [
-        (method.upper(), path, operation) for path, methods in described["paths"].items() for method, operation in methods.items()
+        (method.upper(), path, operation)
+        for path, methods in described["paths"].items()
+        for method, operation in methods.items()
     ]
     example = msgspec.json.format(msgspec.json.encode(EXAMPLE_PAYMENT)).decode()
     text = _page.render(
@@ -150,5 +173,8 @@ async def problem(request: web.Request) -> web.Response:
     if found is None:
         raise Refused("not-found")
     english = wants_english(request.headers.get("Accept-Language", ""))
-    return web.Response(body=msgspec.json.encode(found) + b"\n", content_type="application/json", headers={
-        "Content-Language": "en" if english else "ru"})
+    return web.Response(
+        body=msgspec.json.encode(found) + b"\n",
+        content_type="application/json",
+        headers={"Content-Language": "en" if english else "ru"},
+    )

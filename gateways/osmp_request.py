@@ -182,8 +182,6 @@ class OsmpReader:
 def _day_us(text: str) -> int | None:
     """Midnight of YYYYMMDD in microseconds, or None for no such day. Most payments share a day."""
     try:
-        return (
-            datetime.date(int(text[:4]), int(text[4:6]), int(text[6:])).toordinal() - _EPOCH_DAY
-        ) * _DAY_US
+        return (datetime.date(int(text[:4]), int(text[4:6]), int(text[6:])).toordinal() - _EPOCH_DAY) * _DAY_US
     except ValueError:
         return None

@@ -40,6 +40,4 @@ class OsmpXml:
 
     def refused(self, txn_id: str, code: Code, comment: str = "") -> bytes:
         """It is not done; whether the agent tries again is the code's business."""
-        return (
-            self._refused % (escape(txn_id), self._codes[code], escape(comment or COMMENTS[code]))
-        ).encode()
+        return (self._refused % (escape(txn_id), self._codes[code], escape(comment or COMMENTS[code]))).encode()

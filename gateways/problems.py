@@ -31,7 +31,7 @@ def _table(*problems: Problem) -> dict[str, Problem]:
 PROBLEMS = _table(
     Problem("malformed-json", 400, "Тело запроса — не JSON", "The body is not JSON"),
     Problem("not-utf8", 400, "Текст не в кодировке UTF-8", "The text is not UTF-8"),
-    Problem("field-invalid", 400, "Поле отсутствует или имеет неверное значение", "A field is missing or has a wrong value"),
+    Problem("field-invalid", 400, "Поле отсутствует или неверно", "A field is missing or has a wrong value"),
     Problem("text-invalid", 400, "Недопустимые символы в номере", "Characters that a number may not have"),
     Problem("cursor-invalid", 400, "Неверный указатель страницы", "The cursor is not one of ours"),
     Problem("unauthorized", 401, "Нет ключа доступа или он неверен", "The API key is missing or wrong"),
@@ -45,17 +45,17 @@ PROBLEMS = _table(
     Problem("media-type", 415, "Ожидается application/json", "application/json is expected"),
     Problem("amount-not-positive", 422, "Сумма должна быть больше нуля", "The amount must be positive"),
     Problem("amount-too-large", 422, "Слишком большая сумма", "The amount is too large"),
-    Problem("amount-outside-contract", 422, "Сумма вне пределов договора", "The amount is outside the contract's bounds"),
+    Problem("amount-outside-contract", 422, "Сумма вне пределов договора", "Outside the contract's bounds"),
     Problem("accepted-at-in-future", 422, "Время приёма платежа в будущем", "accepted_at lies in the future"),
     Problem("accepted-at-too-old", 422, "Слишком давнее время приёма платежа", "accepted_at is too long ago"),
     Problem("earmark-invalid", 422, "Назначение платежа противоречиво", "The earmark contradicts itself"),
-    Problem("earmark-not-allowed", 422, "Договор не позволяет выбирать услугу", "The agreement does not allow this earmark"),
-    Problem("earmark-unknown", 422, "Назначение не относится к этому лицевому счёту", "The earmark is not of this account"),
-    Problem("providers-blocked", 422, "Поставщик не принимает платежи через нас", "The provider takes no payments through us"),
+    Problem("earmark-not-allowed", 422, "Договор не позволяет выбирать услугу", "The agreement forbids this earmark"),
+    Problem("earmark-unknown", 422, "Назначение не относится к этому лицевому счёту", "Not an earmark of this account"),
+    Problem("providers-blocked", 422, "Поставщик не принимает платежи через нас", "No payments for this provider"),
     Problem("account-unknown", 404, "Лицевой счёт не найден", "There is no such account"),
     Problem("account-closed", 422, "Лицевой счёт закрыт", "The account is closed"),
     Problem("account-exists", 409, "Лицевой счёт уже открыт", "The account is open already"),
-    Problem("policy-missing", 422, "Для счёта не задан порядок расщепления", "No splitting policy is in force for the account"),
+    Problem("policy-missing", 422, "Для счёта не задан порядок расщепления", "No splitting policy is in force"),
     Problem("payment-unknown", 404, "Платёж не найден", "There is no such payment"),
     Problem("already-reversed", 409, "Платёж уже отменён", "The payment is reversed already"),
     Problem("reversal-too-large", 422, "Сумма возврата больше остатка платежа", "More than is left of the payment"),
@@ -76,7 +76,13 @@ class Refused(Exception):
     """A request that ends in a problem. `param` names the field, `more` are further members of the body."""
 
     def __init__(
-        self, code: str, param: str | None = None, *, retry_after_s: int = 0, headers: dict[str, str] | None = None, **more: object
+        self,
+        code: str,
+        param: str | None = None,
+        *,
+        retry_after_s: int = 0,
+        headers: dict[str, str] | None = None,
+        **more: object,
     ) -> None:
         super().__init__(code)
         self.problem = PROBLEMS[code]

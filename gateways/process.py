@@ -7,7 +7,7 @@ import msgspec
 from prometheus_client import REGISTRY
 
 from actors import metrics
-from actors.bootstrap import Installation
+from actors.bootstrap import AWAY, Installation
 from actors.notices import NoticeListener
 from actors.settings import Settings
 from gateways import osmp_access
@@ -64,7 +64,7 @@ class GatewayProcess:
             try:
                 await self._installation.refresh()
                 await self._reload()
-            except (self._installation.AWAY, msgspec.ValidationError) as error:
+            except (*AWAY, msgspec.ValidationError) as error:
                 _log.warning("gateway=%s keeps its old connections: %s", self._index, error)
 
     async def samples(self) -> bytes:

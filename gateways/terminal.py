@@ -13,6 +13,7 @@ from engine.commands import AcceptPayment, Earmark, EarmarkLine, ReversePayment,
 from engine.ids import SEQ_SPAN, PaymentId, Period, ProviderId, ServiceCode, parse_period
 from gateways import replies, text_rules, wire
 from gateways.connections import Connection, Connections
+from gateways.middleware import REQUEST_ID
 from gateways.problems import Refused, body_of, wants_english
 from gateways.requests import caller, json_body, parse
 from gateways.wire import BatchResult, EarmarkRequest, PaymentRequest, ReversalRequest, event_view
@@ -50,17 +51,22 @@ class Terminal:
         if len(rows) > _BATCH_ROWS_MAX:
             raise Refused("limit-exceeded", rows_max=_BATCH_ROWS_MAX)
         english = wants_english(request.headers.get("Accept-Language", ""))
-        request_id = request["request_id"]
+        request_id = request[REQUEST_ID]
         results = []
         for first in range(0, len(rows), _BATCH_WINDOW):
             window = rows[first : first + _BATCH_WINDOW]
             results += await asyncio.gather(
-                *(self._pay_row(number, row, connection, english, request_id) for number, row in enumerate(window, first + 1))
+                *(
+                    self._pay_row(number, row, connection, english, request_id)
+                    for number, row in enumerate(window, first + 1)
+                )
             )
         body = b"".join(replies.encode(result) + b"\n" for result in results)
         return web.Response(body=body, headers={"Content-Type": _NDJSON})
 
-    async def _pay_row(self, number: int, row: bytes, connection: Connection, english: bool, request_id: str) -> BatchResult:
+    async def _pay_row(
+        self, number: int, row: bytes, connection: Connection, english: bool, request_id: str
+    ) -> BatchResult:
         try:
             outcome = await self._router.submit(to_command(parse(row, _payment_decoder), connection))
             view, replayed = replies.acknowledged(outcome)
@@ -107,7 +113,10 @@ def to_command(asked: PaymentRequest, connection: Connection) -> AcceptPayment:
 
     Errors: `Refused` for text, dates and amounts that the contract does not allow.
     """
-    if asked.amount_kopecks > 0 and not connection.amount_kopecks_min <= asked.amount_kopecks <= connection.amount_kopecks_max:
+    if (
+        asked.amount_kopecks > 0
+        and not connection.amount_kopecks_min <= asked.amount_kopecks <= connection.amount_kopecks_max
+    ):
         raise Refused("amount-outside-contract", "amount_kopecks")
     account = text_rules.account_number(asked.account)
     accepted_at_us = wire.micros(asked.accepted_at)
@@ -115,7 +124,13 @@ def to_command(asked: PaymentRequest, connection: Connection) -> AcceptPayment:
         source=connection.source,
         txn_id=text_rules.txn_id(asked.txn_id),
         request_hash=fingerprint(
-            account, asked.amount_kopecks, accepted_at_us, asked.earmark, asked.doc_period, asked.channel, asked.fee_kopecks
+            account,
+            asked.amount_kopecks,
+            accepted_at_us,
+            asked.earmark,
+            asked.doc_period,
+            asked.channel,
+            asked.fee_kopecks,
         ),
         account=account,
         accepted_at_us=accepted_at_us,
@@ -141,7 +156,9 @@ def _earmark(asked: EarmarkRequest | None) -> Earmark | None:
         document=asked.document or "",
         kind=_KINDS[asked.kind] if asked.kind else None,
         lines=tuple(
-            EarmarkLine(ServiceCode(line.service), line.amount_kopecks, ProviderId(line.provider or ""), _period(line.period))
+            EarmarkLine(
+                ServiceCode(line.service), line.amount_kopecks, ProviderId(line.provider or ""), _period(line.period)
+            )
             for line in asked.lines
         ),
     )

@@ -13,10 +13,14 @@ from engine.limits import EARMARK_LINES_MAX
 from engine.outcomes import Receipt
 
 KindName = Literal["charge", "court_cost", "penalty"]
-PeriodText = Annotated[str, Meta(pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])$", description="Calendar month, YYYY-MM", examples=["2026-10"])]
+PeriodText = Annotated[
+    str, Meta(pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])$", description="Calendar month, YYYY-MM", examples=["2026-10"])
+]
 Code = Annotated[str, Meta(min_length=1, max_length=32)]
 Kopecks = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="Kopecks; an integer, never a fraction")]
-Instant = Annotated[datetime.datetime, Meta(tz=True, description="RFC 3339 with offset", examples=["2026-11-24T10:15:42+03:00"])]
+Instant = Annotated[
+    datetime.datetime, Meta(tz=True, description="RFC 3339 with offset", examples=["2026-11-24T10:15:42+03:00"])
+]
 
 
 class EarmarkLineRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -43,13 +47,17 @@ class PaymentRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """A payment that was accepted from a payer. `txn_id` is the sender's own number: its key, for ever."""
 
     txn_id: Annotated[str, Meta(min_length=1, max_length=64, examples=["T-000123"])]
-    account: Annotated[str, Meta(min_length=1, max_length=64, description="Personal account; zeros matter", examples=["1100000005"])]
+    account: Annotated[
+        str, Meta(min_length=1, max_length=64, description="Personal account; zeros matter", examples=["1100000005"])
+    ]
     amount_kopecks: Annotated[Kopecks, Meta(examples=[184317])]
     accepted_at: Instant
     earmark: EarmarkRequest | None = None
     doc_period: PeriodText | None = None
     channel: Annotated[str, Meta(max_length=32)] = ""
-    fee_kopecks: Annotated[int, Meta(ge=0, le=2**53, description="Fee that the sender took on top, for information")] = 0
+    fee_kopecks: Annotated[
+        int, Meta(ge=0, le=2**53, description="Fee that the sender took on top, for information")
+    ] = 0
 
 
 class ReversalRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -86,7 +94,7 @@ class FeeView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EventView(msgspec.Struct, frozen=True, kw_only=True):
-    """One event of an account as told: a payment's receipt, a ledger row, a live event. Allocations + advances make the amount."""
+    """One event of an account: a payment's receipt, a ledger row, a live event. Allocations + advances = amount."""
 
     payment_id: Annotated[str, Meta(description="Our number; a string, for it exceeds what JSON numbers hold exactly")]
     kind: str
@@ -177,13 +185,19 @@ def event_view(receipt: Receipt) -> EventView:
         balance_kopecks=receipt.balance_kopecks,
         allocations=[
             AllocationView(
-                service=k.service, provider=k.provider, period=period_text(k.period), kind=KIND_NAMES[k.kind], amount_kopecks=a
+                service=k.service,
+                provider=k.provider,
+                period=period_text(k.period),
+                kind=KIND_NAMES[k.kind],
+                amount_kopecks=a,
             )
             for k, a in lines
             if k.kind in KIND_NAMES
         ],
         advances=[
-            AdvanceView(service=k.service, provider=k.provider, amount_kopecks=a) for k, a in lines if k.kind == Kind.ADVANCE
+            AdvanceView(service=k.service, provider=k.provider, amount_kopecks=a)
+            for k, a in lines
+            if k.kind == Kind.ADVANCE
         ],
         fees=[FeeView(provider=k.provider, amount_kopecks=a) for k, a in lines if k.kind == Kind.FEE],
         accepted_at=utc(receipt.accepted_at_us),

@@ -77,11 +77,13 @@ async def audit(database_url: str, progress: Callable[[int], None] = lambda rows
     """
     report = AuditReport()
     begun = time.monotonic()
-    async with connected(database_url) as connection:
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            await _by_shard(connection, report, progress)
-            await _by_account(connection, report, progress)
-            await _keys(connection, report)
+    async with (
+        connected(database_url) as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        await _by_shard(connection, report, progress)
+        await _by_account(connection, report, progress)
+        await _keys(connection, report)
     report.seconds = time.monotonic() - begun
     return report
 
@@ -92,7 +94,9 @@ async def count_events(database_url: str) -> int:
         return 2 * int(await connection.fetchval("SELECT coalesce(sum(seq), 0) FROM shards"))
 
 
-async def _rows(connection: asyncpg.Connection, query: str, progress: Callable[[int], None]) -> AsyncIterator[asyncpg.Record]:
+async def _rows(
+    connection: asyncpg.Connection, query: str, progress: Callable[[int], None]
+) -> AsyncIterator[asyncpg.Record]:
     read = 0
     async for row in connection.cursor(query, prefetch=_PREFETCH_ROWS):
         yield row
@@ -130,7 +134,9 @@ def _check_row(row: asyncpg.Record, previous: bytes, report: AuditReport) -> Non
         return
     report.events += 1
     if digest != row["hash"]:
-        report.add(at.shard, at.seq, event.account, "the row's hash does not follow: it, or the row before, was changed")
+        report.add(
+            at.shard, at.seq, event.account, "the row's hash does not follow: it, or the row before, was changed"
+        )
     for what in _line_faults(event):
         report.add(at.shard, at.seq, event.account, what)
     legs = postings(event)
@@ -184,7 +190,9 @@ async def _by_account(connection: asyncpg.Connection, report: AuditReport, progr
         if snapshots.at_seq == state.seq:
             report.snapshots += 1
             if not snapshots.equals(state):
-                report.add(row["shard"], row["seq"], row["account"], "its snapshot is not the state that the events make")
+                report.add(
+                    row["shard"], row["seq"], row["account"], "its snapshot is not the state that the events make"
+                )
 
 
 class _Snapshots:
@@ -192,7 +200,11 @@ class _Snapshots:
 
     def __init__(self, connection: asyncpg.Connection) -> None:
         self._rows = aiter(
-            _rows(connection, "SELECT account, account_seq, version, state FROM account_snapshots ORDER BY account", _quiet)
+            _rows(
+                connection,
+                "SELECT account, account_seq, version, state FROM account_snapshots ORDER BY account",
+                _quiet,
+            )
         )
         self._row: asyncpg.Record | None = None
         self._ended = False
@@ -225,8 +237,8 @@ async def _keys(connection: asyncpg.Connection, report: AuditReport) -> None:
     report.keys = await connection.fetchval("SELECT count(*) FROM idempotency_keys")
     strays = await connection.fetch(
         """SELECT k.source, k.txn_id, k.payment_id FROM idempotency_keys k
-        LEFT JOIN events e ON e.shard = k.payment_id / $1 AND e.seq = k.payment_id % $1 AND e.recorded_at = k.recorded_at
-            AND e.source = k.source AND e.txn_id = k.txn_id
+        LEFT JOIN events e ON e.shard = k.payment_id / $1 AND e.seq = k.payment_id % $1
+            AND e.recorded_at = k.recorded_at AND e.source = k.source AND e.txn_id = k.txn_id
         WHERE e.seq IS NULL LIMIT $2""",
         SEQ_SPAN,
         _FINDINGS_MAX,
@@ -242,4 +254,3 @@ async def _keys(connection: asyncpg.Connection, report: AuditReport) -> None:
     )
     for row in keyless:
         report.add(row["shard"], row["seq"], row["account"], "the event's key is missing")
-

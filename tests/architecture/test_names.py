@@ -58,9 +58,5 @@ def test_the_names_of_tests_are_sentences() -> None:
 
 
 def test_test_files_live_in_folders_of_their_subject() -> None:
-    loose = [
-        path.name
-        for path in project_files()
-        if path.parent == ROOT / "tests" and path.name.startswith("test_")
-    ]
+    loose = [path.name for path in project_files() if path.parent == ROOT / "tests" and path.name.startswith("test_")]
     assert loose == []

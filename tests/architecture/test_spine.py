@@ -23,11 +23,7 @@ def broad_handlers(source: Source) -> Iterator[str]:
     for node in ast.walk(source.tree):
         if isinstance(node, ast.ExceptHandler) and _is_broad(node.type):
             yield f"{source.path}:{node.lineno}: catches everything"
-        elif (
-            isinstance(node, ast.Call)
-            and dotted(node.func).endswith("suppress")
-            and any(map(_is_broad, node.args))
-        ):
+        elif isinstance(node, ast.Call) and dotted(node.func).endswith("suppress") and any(map(_is_broad, node.args)):
             yield f"{source.path}:{node.lineno}: suppresses everything"
 
 
