@@ -53,6 +53,7 @@ class Lane:
         self._settings = settings
         self._queue: deque[tuple[bytes, asyncio.Future[Outcome]]] = deque()
         self._in_flight = 0
+        self._bulk_places = asyncio.Semaphore(settings.batches_in_flight_max)
         self._sending: set[asyncio.Task[None]] = set()
         self.epoch = Epoch(0)
         self.sent_batches = 0
@@ -81,6 +82,20 @@ class Lane:
             task = asyncio.get_running_loop().create_task(self._send(batch))
             self._sending.add(task)
             task.add_done_callback(self._sending.discard)
+
+    async def put_many(self, commands: list[bytes]) -> list[Outcome]:
+        """Send many commands as whole batches, a few at a time, past the queue of single ones."""
+
+        async def send(batch: list[bytes]) -> Sequence[Outcome]:
+            async with self._bulk_places:
+                self.sent_batches += 1
+                self.sent_commands += len(batch)
+                return await self._exchange(batch)
+
+        size = self._settings.batch_commands_max
+        batches = [commands[first : first + size] for first in range(0, len(commands), size)]
+        answers = await asyncio.gather(*map(send, batches))
+        return [outcome for answer in answers for outcome in answer]
 
     async def _send(self, batch: list[tuple[bytes, asyncio.Future[Outcome]]]) -> None:
         self.sent_batches += 1
@@ -185,9 +200,9 @@ class Router:
         outcomes: list[Outcome] = [OutcomeUnknown()] * len(commands)
 
         async def send(lane: Lane, indexes: list[int]) -> None:
-            answers = [lane.put(encoded[index]) for index in indexes]
-            for index, answer in zip(indexes, answers, strict=True):
-                outcomes[index] = await answer
+            answers = await lane.put_many([encoded[index] for index in indexes])
+            for index, outcome in zip(indexes, answers, strict=True):
+                outcomes[index] = outcome
 
         await asyncio.gather(*(send(lane, indexes) for lane, indexes in by_lane.items()))
         for index, outcome in enumerate(outcomes):

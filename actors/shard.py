@@ -39,7 +39,7 @@ from engine.commands import ReversePayment
 from engine.decide import decide
 from engine.events import Event
 from engine.ids import AccountId, IdempotencyKey, PaymentId, ShardId
-from engine.outcomes import Acknowledged, KeyConflict, NotDone, Outcome, OutcomeUnknown, Receipt, Rejected
+from engine.outcomes import Accepted, Acknowledged, KeyConflict, NotDone, Outcome, OutcomeUnknown, Receipt
 from engine.policy import PolicyBook
 from engine.sharding import slot_of
 from storage import codec
@@ -177,7 +177,7 @@ class Shard:
             return None
         # 3. Decide: state + command + now -> events, or a refusal.
         decision = decide(live.state, job.command, self._book, now_us, trail)
-        if isinstance(decision, Rejected):
+        if not isinstance(decision, Accepted):
             self.metrics.rejected[decision.reason] += 1
             self._after_tail(job, decision)
             return None
@@ -209,7 +209,7 @@ class Shard:
         self._settled = {}
         cold = {job.account for job in jobs if job.account not in self._accounts and self._owns(job.account)}
         fetched = await self._journal.fetch(list(cold), [job.key for job in jobs])
-        payments = {job.command.payment_id for job in jobs if isinstance(job.command, ReversePayment)}
+        payments = {job.command.payment_id for job in jobs if type(job.command) is ReversePayment}
         trails = {payment: await self._journal.trail(payment) for payment in payments}
         self.metrics.fetches += 1
         self.metrics.hydrated += len(cold)

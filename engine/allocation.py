@@ -88,14 +88,11 @@ def allocate(
         target, spills = _pay_earmarked(purse, payable, earmark, policy)
         if not spills:
             return Split(purse.paid, target)
-    open_items = [
-        item
-        for item in items
-        if item.due_kopecks > 0
-        and (key := item.key).period >= barred_before
-        and key.service not in segregated
-        and key.provider not in blocked
-    ]
+    open_items = []
+    for item in items:
+        service, provider, period, _ = item.key
+        if item.due_kopecks > 0 and period >= barred_before and service not in segregated and provider not in blocked:
+            open_items.append(item)
     if origin is Origin.ENFORCEMENT:
         _pay_tier(purse, [item for item in open_items if item.key.kind is Kind.COURT_COST])
     _pay_by_policy(purse, open_items, policy, doc_period)
@@ -222,15 +219,15 @@ def share(amount_kopecks: int, keys: Sequence[LineKey], weights: Sequence[int]) 
     Shape: one part per key, in the same order; the sum is the amount.
     """
     total = sum(weights)
-    parts = [amount_kopecks * weight // total for weight in weights]
+    products = [amount_kopecks * weight for weight in weights]
+    parts = [product // total for product in products]
     left = amount_kopecks - sum(parts)
     if left:
-        # Remainders and weights negated: the smallest tuple is first in line for a kopeck.
-        order = sorted(
-            [(part * total - amount_kopecks * weight, -weight, key, index)
-             for index, (part, weight, key) in enumerate(zip(parts, weights, keys, strict=True))]
-        )  # fmt: skip
-        for *_, index in order[:left]:
+        remainders = [product % total for product in products]
+        order = sorted(range(len(parts)), key=remainders.__getitem__, reverse=True)
+        if remainders[order[left - 1]] == remainders[order[left]]:
+            order.sort(key=lambda i: (-remainders[i], -weights[i], keys[i]))
+        for index in order[:left]:
             parts[index] += 1
     return parts
 
