@@ -94,7 +94,9 @@ def _day_by_day(
             if number >= 31 and not spared:
                 cap = terms.caps[0]
                 capped = cap.since <= end and day <= cap.until
-                total += Fraction(base * (min(rate, cap.rate_bp) if capped else rate), 10_000 * (300 if number < 91 else 130))
+                total += Fraction(
+                    base * (min(rate, cap.rate_bp) if capped else rate), 10_000 * (300 if number < 91 else 130)
+                )
     return total
 
 
@@ -120,7 +122,9 @@ def test_operators_are_warned_while_the_last_cap_ends_within_sixty_days() -> Non
 
 
 def test_a_territory_spares_only_its_own_debts() -> None:
-    flood = Moratorium(datetime.date(2026, 5, 1), datetime.date(2026, 12, 31), MoratoriumScope.ALL, territory="36701000")
+    flood = Moratorium(
+        datetime.date(2026, 5, 1), datetime.date(2026, 12, 31), MoratoriumScope.ALL, territory="36701000"
+    )
     terms = PenaltyTerms(TERMS.key_rates, TERMS.caps, (flood,))
     due, as_of = datetime.date(2026, 4, 15), datetime.date(2026, 7, 1)
     spared = compute_penalty(500_000, due, [], as_of, Regime.HOUSING, terms, territory="36701000")
