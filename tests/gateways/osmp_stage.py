@@ -107,11 +107,12 @@ class SmallJournal:
             states[account] = (state, 0)
         return Fetched(states, {key: self.keys[key] for key in keys if key in self.keys})
 
+    async def look(self, account: AccountId) -> Fetched:
+        return await self.fetch([account], [])
+
     async def trail(self, payment: PaymentId) -> tuple[Event, ...]:
         first = self.events[payment - payment_id(ShardId(1), 1)]
-        return tuple(
-            e for e in self.events if e.account == first.account and e.account_seq >= first.account_seq
-        )
+        return tuple(e for e in self.events if e.account == first.account and e.account_seq >= first.account_seq)
 
     async def append(self, entries: Sequence[Entry]) -> list[codec.Position]:
         self.appending.set()
@@ -158,9 +159,7 @@ class Stage:
     def __init__(self) -> None:
         self.settings = Settings(home=Path("unused"), gateway_deadline_ms=300, call_timeout_ms=200)
         self.journal = SmallJournal()
-        policy = SplitPolicy(
-            agreement="A", code=PolicyCode.FIFO, version=1, valid_from=datetime.date(2020, 1, 1)
-        )
+        policy = SplitPolicy(agreement="A", code=PolicyCode.FIFO, version=1, valid_from=datetime.date(2020, 1, 1))
         self.shard = Shard(self.journal, PolicyBook((policy,)), self.settings, notify=self._notify)
         self.router = Router(self.settings)
         self.silence = Transport(self._no_answer, self._no_answer)
@@ -226,9 +225,7 @@ async def open_stage() -> AsyncIterator[Stage]:
 
 
 @asynccontextmanager
-async def open_door(
-    stage: Stage, *connections: Connection
-) -> AsyncIterator[TestClient[web.Request, web.Application]]:
+async def open_door(stage: Stage, *connections: Connection) -> AsyncIterator[TestClient[web.Request, web.Application]]:
     """Serve the OSMP door over HTTP; the client signs in with the first connection's credentials."""
     doors = stage.doors(*(connections or (contract(),)))
     app = web.Application(client_max_size=64 * 1024)

@@ -44,7 +44,9 @@ def test_after_kill_9_the_server_comes_back_with_what_was_committed(postgres: Em
     assert asyncio.run(_value(url, "SELECT n FROM survivor")) == 7
 
 
-def test_passwords_are_readable_by_their_owner_only(postgres: EmbeddedPostgres, valkey: EmbeddedValkey, home: Path) -> None:
+def test_passwords_are_readable_by_their_owner_only(
+    postgres: EmbeddedPostgres, valkey: EmbeddedValkey, home: Path
+) -> None:
     for name in ("postgres.json", "valkey.json"):
         assert (home / name).stat().st_mode & 0o077 == 0
 
