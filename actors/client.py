@@ -9,7 +9,6 @@ queue is told at once; waiting there would only hide the overload.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from time import monotonic
 from typing import NamedTuple
 
 import msgspec
@@ -174,10 +173,11 @@ class Router:
         Rule: once an attempt's outcome was unknown, only an answer of the ledger ends the doubt; a later `NotDone`
         does not, for the first attempt may still have been committed.
         """
-        ends = monotonic() + self._settings.gateway_deadline_ms / 1000
+        clock = asyncio.get_running_loop().time
+        ends = clock() + self._settings.gateway_deadline_ms / 1000
         doubtful = isinstance(outcome, OutcomeUnknown)
         pause = _RETRY_PAUSE_S
-        while monotonic() + pause < ends:
+        while clock() + pause < ends:
             await asyncio.sleep(pause)
             pause = min(2 * pause, _RETRY_PAUSE_S_MAX)
             if self._refresh is not None:

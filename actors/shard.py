@@ -207,7 +207,7 @@ class Shard:
 
     async def _fetch(self, jobs: Sequence[Job]) -> tuple[Fetched, dict[PaymentId, tuple[Event, ...]]]:
         self._settled = {}
-        cold = {job.account for job in jobs if job.account not in self._accounts and self._owns(job.account)}
+        cold = dict.fromkeys(j.account for j in jobs if j.account not in self._accounts and self._owns(j.account))
         fetched = await self._journal.fetch(list(cold), [job.key for job in jobs])
         payments = {job.command.payment_id for job in jobs if type(job.command) is ReversePayment}
         trails = {payment: await self._journal.trail(payment) for payment in payments}

@@ -70,9 +70,7 @@ class MemoryLedger:
 class MemoryJournal:
     """One shard's journal over a `MemoryLedger`; keeps the contract `storage.journal.Journal`."""
 
-    def __init__(
-        self, ledger: MemoryLedger, now_us: Callable[[], int], interruption: Interruption = _nothing
-    ) -> None:
+    def __init__(self, ledger: MemoryLedger, now_us: Callable[[], int], interruption: Interruption = _nothing) -> None:
         self._ledger = ledger
         self._now_us = now_us
         self._interruption = interruption
