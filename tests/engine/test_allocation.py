@@ -30,10 +30,10 @@ def _cases() -> list[dict[str, Any]]:
 
 
 def _items(case: dict[str, Any]) -> dict[LineKey, OpenItem]:
-    made = [
-        item(i["service"], i["provider"], i["due_kopecks"], i["period"], KINDS[i["kind"]], accrued_kopecks=i.get("accrued_kopecks", 0))
-        for i in case["open_items"]
-    ]  # fmt: skip
+    made = []
+    for i in case["open_items"]:
+        place = (i["service"], i["provider"], i["due_kopecks"], i["period"], KINDS[i["kind"]])
+        made.append(item(*place, accrued_kopecks=i.get("accrued_kopecks", 0)))
     return {one.key: one for one in made}
 
 
@@ -99,7 +99,7 @@ def _take_back(case: dict[str, Any]) -> tuple[dict[LineKey, int], int]:
 
 @pytest.mark.skipif(not _VECTORS.exists(), reason="the shared vectors are not beside this checkout")
 @pytest.mark.parametrize("case", _cases(), ids=lambda case: case["name"])
-def test_published_vector(case: dict[str, Any]) -> None:
+def test_the_published_vector_comes_out(case: dict[str, Any]) -> None:
     paid, advance = _take_back(case) if case["policy"] == "reversal_proportional" else _split(case)
     assert paid == _expected(case)
     assert advance == case["advance_kopecks"]
@@ -129,19 +129,38 @@ def _check_commission(case: dict[str, Any], paid: dict[LineKey, int]) -> None:
         assert gross[line["provider"]] - fees[line["provider"]] == line["net_kopecks"]
 
 
-# policy | owed (service, provider, roubles, period) | paid | what each gets, advance
+HEAT, WASTE, JUL, AUG = "HEAT", "WASTE", "2026-07", "2026-08"
+# policy | owed (service, provider, roubles, period) | paid | what each gets | advance
 _EXAMPLES = [
-    ("proportional", [("HEAT", "P1", "100", "2026-08"), ("WASTE", "P2", "100", "2026-08")], "50", {"HEAT": "25", "WASTE": "25"}, "0"),
-    ("proportional", [("HEAT", "P1", "0.01", "2026-08"), ("WASTE", "P2", "0.01", "2026-08")], "0.01", {"HEAT": "0.01"}, "0"),
-    ("fifo", [("HEAT", "P1", "100", "2026-07"), ("HEAT", "P1", "100", "2026-08")], "150", {"HEAT": "150"}, "0"),
-    ("fifo", [("HEAT", "P1", "100", "2026-08")], "150", {"HEAT": "100"}, "50"),
-    ("current_first", [("WASTE", "P2", "30", "2026-07"), ("HEAT", "P1", "100", "2026-08")], "110", {"HEAT": "100", "WASTE": "10"}, "0"),
-    ("provider_share", [("HEAT", "P1", "300", "2026-08"), ("WASTE", "P2", "100", "2026-08")], "100", {"HEAT": "75", "WASTE": "25"}, "0"),
-]  # fmt: skip
+    (
+        "proportional",
+        [(HEAT, "P1", "100", AUG), (WASTE, "P2", "100", AUG)],
+        "50",
+        {HEAT: "25", WASTE: "25"},
+        "0",
+    ),
+    ("proportional", [(HEAT, "P1", "0.01", AUG), (WASTE, "P2", "0.01", AUG)], "0.01", {HEAT: "0.01"}, "0"),
+    ("fifo", [(HEAT, "P1", "100", JUL), (HEAT, "P1", "100", AUG)], "150", {HEAT: "150"}, "0"),
+    ("fifo", [(HEAT, "P1", "100", AUG)], "150", {HEAT: "100"}, "50"),
+    (
+        "current_first",
+        [(WASTE, "P2", "30", JUL), (HEAT, "P1", "100", AUG)],
+        "110",
+        {HEAT: "100", WASTE: "10"},
+        "0",
+    ),
+    (
+        "provider_share",
+        [(HEAT, "P1", "300", AUG), (WASTE, "P2", "100", AUG)],
+        "100",
+        {HEAT: "75", WASTE: "25"},
+        "0",
+    ),
+]
 
 
 @pytest.mark.parametrize(("code", "owed", "paid", "gets", "advance"), _EXAMPLES)
-def test_worked_example(
+def test_the_worked_example_comes_out(
     code: str, owed: list[tuple[str, str, str, str]], paid: str, gets: dict[str, str], advance: str
 ) -> None:
     items = [item(service, provider, roubles(due), period) for service, provider, due, period in owed]

@@ -31,7 +31,7 @@ BILL = [("HEAT", "P1", 250_000), ("WATER", "P2", 80_000), ("WASTE", "P3", 20_000
 
 
 def pay(number: object, kopecks: int, **more: object) -> AcceptPayment:
-    return AcceptPayment(**(command_fields(number) | {"amount_kopecks": kopecks} | more))  # type: ignore[arg-type]
+    return AcceptPayment(**(command_fields(number) | {"amount_kopecks": kopecks} | more))
 
 
 def reverse(number: object, kopecks: int = 0) -> ReversePayment:

@@ -49,7 +49,7 @@ def _terms(case: dict[str, Any]) -> PenaltyTerms:
 
 @pytest.mark.skipif(not _VECTORS.exists(), reason="the shared vectors are not beside this checkout")
 @pytest.mark.parametrize("case", _cases(), ids=lambda case: case["name"])
-def test_published_vector(case: dict[str, Any]) -> None:
+def test_the_published_vector_comes_out(case: dict[str, Any]) -> None:
     penalty = compute_penalty(
         case["principal_kopecks"],
         _date(case["due_date_effective"]),

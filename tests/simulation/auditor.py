@@ -5,10 +5,12 @@ promises one by one.
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 from engine.charge import Kind
 from engine.commands import AcceptPayment
 from engine.events import Event, EventKind
+from engine.ids import SourceId, TxnId
 from engine.outcomes import Acknowledged, Rejected
 from storage.memory import MemoryLedger
 from tests.simulation.clients import Answer, Shown
@@ -66,7 +68,7 @@ def _check_accounts(ledger: MemoryLedger) -> dict[str, list[int]]:
     return balances
 
 
-def _may_be_negative(rows: list[tuple[Event, object]]) -> bool:
+def _may_be_negative(rows: Sequence[tuple[Event, object]]) -> bool:
     """Only corrections in the payer's favour make an item negative."""
     return any(amount < 0 for event, _ in rows if event.kind in _ADD for amount in event.amounts)
 
@@ -91,7 +93,7 @@ def _fold(event: Event, debts: dict[object, int]) -> int:
 def _check_answers(ledger: MemoryLedger, answers: list[Answer]) -> None:
     """Promises 1, 2 and 7: acknowledged is there, once, as told; refused by all is absent; one content a key."""
     receipts: dict[object, set[object]] = defaultdict(set)
-    kinds: dict[object, set[type]] = defaultdict(set)
+    kinds: dict[tuple[SourceId, TxnId, bytes], set[type]] = defaultdict(set)
     for command, outcome in answers:
         content = (command.source, command.txn_id, command.request_hash)
         kinds[content].add(type(outcome))
@@ -106,7 +108,7 @@ def _check_answers(ledger: MemoryLedger, answers: list[Answer]) -> None:
                 _require(outcome.receipt.amount_kopecks == command.amount_kopecks, f"{command.txn_id}: another amount")
     for key, numbers in receipts.items():
         _require(len(numbers) == 1, f"{key}: several receipts {numbers}")
-    for (source, txn, content_hash), told in kinds.items():  # type: ignore[misc]
+    for (source, txn, content_hash), told in kinds.items():
         known = ledger.keys.get((source, txn))
         if told == {Rejected} and known is not None:
             _require(known.request_hash != content_hash, f"{txn}: refused, but in the ledger")

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from actors.client import Router
 from engine.charge import Kind
@@ -106,11 +106,17 @@ class Clients:
         if view is not None:
             self.shown.append(Shown(reader, account, view.account_seq, view.balance_kopecks))
 
-    def _fields(self, account: AccountId, number: int | None = None) -> dict[str, object]:
+    def _fields(self, account: AccountId, number: int | None = None) -> dict[str, Any]:
         self._numbers += 1
         txn = TxnId(str(self._numbers if number is None else number))
         now_us = self._world.wall_us()
-        return {"source": SourceId("sim"), "txn_id": txn, "request_hash": fingerprint(txn, account), "account": account, "accepted_at_us": now_us}  # fmt: skip
+        return {
+            "source": SourceId("sim"),
+            "txn_id": txn,
+            "request_hash": fingerprint(txn, account),
+            "account": account,
+            "accepted_at_us": now_us,
+        }
 
     def _next(self) -> AnyCommand:
         """The next command: mostly payments, some repeats and conflicts of old keys."""
@@ -122,20 +128,20 @@ class Clients:
         if draw < 0.18 and self._paid:
             account, payment = self._chance.choice(self._paid)
             amount = self._chance.choice((0, 0, self._chance.randrange(1, 60_000)))
-            return ReversePayment(**self._fields(account), payment_id=payment, amount_kopecks=amount)  # type: ignore[arg-type]
+            return ReversePayment(**self._fields(account), payment_id=payment, amount_kopecks=amount)
         account = self._chance.choice(self._accounts)
         if draw < 0.40:
             return self._bill(account)
         if draw < 0.44:
-            return RefundAdvance(**self._fields(account), amount_kopecks=self._chance.randrange(1, 50_000))  # type: ignore[arg-type]
+            return RefundAdvance(**self._fields(account), amount_kopecks=self._chance.randrange(1, 50_000))
         if draw < 0.45:
-            return CloseAccount(**self._fields(account))  # type: ignore[arg-type]
+            return CloseAccount(**self._fields(account))
         return self._payment(account if draw < 0.96 else AccountId(f"nobody-{self._chance.randrange(5)}"))
 
     def _payment(self, account: AccountId) -> AcceptPayment:
         earmark = Earmark(service=ServiceCode("KAPREM")) if self._chance.random() < 0.1 else None
         return AcceptPayment(
-            **self._fields(account),  # type: ignore[arg-type]
+            **self._fields(account),
             amount_kopecks=self._chance.randrange(1, 120_000),
             earmark=earmark,
             keep_if_unknown=self._chance.random() < 0.5,
@@ -145,7 +151,7 @@ class Clients:
         """An old key for other content, often of an account on another shard."""
         account = self._chance.choice(self._accounts)
         fields = self._fields(account) | {"txn_id": old.txn_id, "request_hash": fingerprint("other", self._numbers)}
-        return AcceptPayment(**fields, amount_kopecks=self._chance.randrange(1, 1_000))  # type: ignore[arg-type]
+        return AcceptPayment(**fields, amount_kopecks=self._chance.randrange(1, 1_000))
 
     def _bill(self, account: AccountId) -> PostCharges:
         kind = Kind.PENALTY if self._chance.random() < 0.1 else Kind.CHARGE
@@ -160,7 +166,7 @@ class Clients:
         )
         return PostCharges(
             **self._fields(account), period=Period(self._chance.choice((202607, 202608, 202609))), lines=lines
-        )  # type: ignore[arg-type]
+        )
 
 
 def _is_open(outcome: Outcome) -> bool:

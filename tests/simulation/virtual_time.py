@@ -1,4 +1,4 @@
-"""An event loop whose time is virtual: a sleep costs nothing, and the order of everything follows from the code alone."""
+"""An event loop whose time is virtual: a sleep costs nothing, and the order of everything follows from the code."""
 
 import asyncio
 import selectors

@@ -10,11 +10,12 @@ import datetime
 import random
 from collections import Counter
 from pathlib import Path
+from typing import cast
 
 from actors.client import Router, Routes, ShardUnreachable, Transport
 from actors.settings import Settings
 from actors.shard import Shard
-from engine.ids import ShardId, Slot
+from engine.ids import ServiceCode, ShardId, Slot
 from engine.policy import AdvanceMode, Commission, CommissionMode, PolicyBook, PolicyCode, SplitPolicy
 from storage.errors import OutcomeUnknown
 from storage.memory import MemoryJournal, MemoryLedger
@@ -42,7 +43,7 @@ BOOK = PolicyBook(
             code=code,
             version=1,
             valid_from=datetime.date(2020, 1, 1),
-            segregated_services=frozenset({"KAPREM"}),
+            segregated_services=frozenset({ServiceCode("KAPREM")}),
             advance_mode=mode,
             commission=Commission(mode=CommissionMode.WITHHELD, rate_bp=95),
         )
@@ -51,7 +52,7 @@ BOOK = PolicyBook(
             ("share", PolicyCode.PROPORTIONAL, AdvanceMode.BY_LAST_ACCRUALS),
         )
     )
-)  # type: ignore[arg-type]
+)
 
 
 class Process:
@@ -195,7 +196,7 @@ class World:
         if process.dead.is_set():
             call.cancel()
             raise ShardUnreachable("died")
-        return await call
+        return cast(bytes, await call)
 
     # Faults ----------------------------------------------------------------------------------------------------------
 
