@@ -11,9 +11,11 @@ from typing import Any
 import msgspec
 
 from actors import classes
+from actors.channel import ShardChannel
 from actors.client import Router, Routes, ShardUnreachable
 from actors.settings import Settings
 from actors.supervisor import SupervisorProcess
+from engine.ids import ShardId
 from engine.sharding import SLOTS
 from storage import epochs, partitions, reference
 from storage.embedded import EmbeddedPostgres, EmbeddedValkey
@@ -73,12 +75,16 @@ class Installation:
         self._settings = settings
         self._database_url = database_url
         self._next_refresh = 0.0
+        self._channels: dict[ShardId, ShardChannel] = {}
         self.router = Router(settings, self._refresh_for_retry)
 
     async def refresh(self) -> None:
-        """Read the routing table from Postgres, which alone decides who owns what. Errors: `AWAY`."""
+        """Read from Postgres who owns what, and where the shards listen. Errors: `AWAY`."""
         table = await epochs.read_slots(self._database_url)
-        transports = {s: classes.transport_to(s) for s in set(table.shards) if s not in self.router.lanes}
+        for shard in set(table.shards):
+            channel = self._channels.setdefault(shard, ShardChannel(shard))
+            channel.point_to(table.doors.get(shard))
+        transports = {shard: channel.transport for shard, channel in self._channels.items()}
         self.router.update(Routes(table.version, table.shards), transports)
 
     async def _refresh_for_retry(self) -> None:

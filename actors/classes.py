@@ -1,7 +1,7 @@
 """Ray: the only file that makes actors, with all their options; and the narrow ways to call them.
 
-Shards and gateways are named and detached, restarted by Ray for ever, never retried by Ray: a retry is the client's
-business, under the same key. A call to a shard carries one bytes object and returns one.
+Shards and gateways are named and detached, restarted by Ray for ever, never retried by Ray. Calls through Ray start,
+watch and end them; payments take the way of `channel.py`.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from actors import ray_environment  # isort: skip - Ray reads its environment on
 import ray
 from ray.exceptions import RayError
 
-from actors.client import ShardUnreachable, Transport
+from actors.client import ShardUnreachable
 from actors.settings import Settings
 from actors.shard_process import ShardProcess
 from engine.ids import ShardId
@@ -66,7 +66,13 @@ def start_shard(shard: ShardId, settings: Settings, database_url: str, redis_url
     actor: Any = ray.remote(ShardProcess).options(
         name=f"shard-{shard}", num_cpus=1, max_concurrency=_CALLS_PENDING_MAX, **_OPTIONS
     )
-    return actor.remote(shard, settings, database_url, redis_url)
+    return actor.remote(shard, settings, database_url, redis_url, _node_address)
+
+
+def _node_address() -> str:
+    """The address by which the other nodes reach this one."""
+    address: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+    return address
 
 
 def start_supervisor(process: type, settings: Settings, database_url: str, redis_url: str) -> Any:
@@ -102,24 +108,3 @@ async def call(awaited: Awaitable[Any], timeout_s: float) -> Any:
         return await asyncio.wait_for(asyncio.ensure_future(awaited), timeout_s)
     except (RayError, TimeoutError) as error:
         raise ShardUnreachable(str(error).strip().rpartition("\n")[2]) from error
-
-
-def transport_to(shard: ShardId) -> Transport:
-    """The way to a shard by its name; the handle is found once and survives restarts."""
-    handle = find_actor(f"shard-{shard}")
-
-    async def accept(batch: bytes) -> bytes:
-        try:
-            reply: bytes = await handle.accept.remote(batch)
-        except RayError as error:
-            raise ShardUnreachable(f"shard {shard}") from error
-        return reply
-
-    async def read(query: bytes) -> bytes:
-        try:
-            answer: bytes = await handle.read.remote(query)
-        except RayError as error:
-            raise ShardUnreachable(f"shard {shard}") from error
-        return answer
-
-    return Transport(accept, read)

@@ -74,7 +74,10 @@ class Lane:
         return answer
 
     def _pump(self) -> None:
+        """Send what has gathered: all of it when nothing is under way, else only what makes a fair batch."""
         while self._queue and self._in_flight < self._settings.batches_in_flight_max:
+            if self._in_flight and len(self._queue) < self._settings.batch_commands_min:
+                return
             size = min(len(self._queue), self._settings.batch_commands_max)
             batch = [self._queue.popleft() for _ in range(size)]
             self._in_flight += 1

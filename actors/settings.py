@@ -27,6 +27,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     commit_entries_max: int = 2_048
     snapshot_every_events: int = 4
     parked_retry_ms: int = 60_000
+    batch_commands_min: int = 64
     batch_commands_max: int = 256
     batches_in_flight_max: int = 3
     router_commands_max: int = 16_384

@@ -22,7 +22,7 @@ from bench import loadgen, machine, region, report
 from bench.loadgen import Load, LoadResult
 from bench.report import Figure, Report
 from bench.servers import MakeApp, free_port, serving
-from bench.yardsticks import constant_http, copy_ceiling, plain_service, single_insert
+from bench.yardsticks import constant_http, copy_ceiling, row_by_row, single_insert
 from cli.console import err, out, progress_bar
 from cli.system import System, running
 from engine.commands import AcceptPayment
@@ -62,7 +62,7 @@ TITLES = {
     "copy_ceiling": ("COPY ceiling, rows", "rows/s"),
     "engine": ("kopeck, without HTTP", "payments/s"),
     "engine_large": ("kopeck, a million accounts", "payments/s"),
-    "plain_service": ("plain aiohttp + asyncpg", "payments/s"),
+    "row_by_row": ("plain aiohttp + asyncpg", "payments/s"),
     "constant_http": ("aiohttp, constant answer", "answers/s"),
     "osmp": ("kopeck, OSMP pay over HTTP", "payments/s"),
     "osmp_peak_p99": ("OSMP at the peak, p99", "ms"),
@@ -130,7 +130,7 @@ class Suite:
             await connection.execute("CREATE DATABASE yardstick")
         await migrate(self._yardstick_url)
         await partitions.ensure(self._yardstick_url)
-        await plain_service.prepare(self._yardstick_url)
+        await row_by_row.prepare(self._yardstick_url)
         await asyncio.sleep(3)  # Gateways take new connections within two seconds.
 
     def measurements(self) -> list[Measurement]:
@@ -140,7 +140,7 @@ class Suite:
             Measurement("engine", self._engine),
             Measurement("constant_http", self._constant_http),
             Measurement("osmp", self._osmp),
-            Measurement("plain_service", self._plain_service),
+            Measurement("row_by_row", self._row_by_row),
             Measurement("single_insert", self._single_insert),
             Measurement("osmp_alone", self._osmp_alone),
             Measurement("osmp_half", self._osmp_half),
@@ -208,9 +208,9 @@ class Suite:
         result = await self._yardstick(constant_http.make_app, constant_http.requests)
         return {"constant_http": result.per_second}
 
-    async def _plain_service(self, _: int) -> dict[str, float]:
-        result = await self._yardstick(plain_service.app_maker(self._yardstick_url), plain_service.requests)
-        return {"plain_service": result.per_second}
+    async def _row_by_row(self, _: int) -> dict[str, float]:
+        result = await self._yardstick(row_by_row.app_maker(self._yardstick_url), row_by_row.requests)
+        return {"row_by_row": result.per_second}
 
     async def _yardstick(self, make_app: MakeApp, requests: loadgen.MakeRequests) -> LoadResult:
         with serving(make_app, _CORES) as port:

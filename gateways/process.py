@@ -8,6 +8,7 @@ from prometheus_client import REGISTRY
 
 from actors import metrics
 from actors.bootstrap import AWAY, Installation
+from actors.garbage import collect_seldom
 from actors.notices import NoticeListener
 from actors.settings import Settings
 from gateways import osmp_access
@@ -28,6 +29,7 @@ class GatewayProcess:
         self._listener = NoticeListener(redis_url)
         self._connections = Connections()
         self._tasks: list[asyncio.Task[None]] = []
+        collect_seldom()
         self._opening = asyncio.get_running_loop().create_task(self._open())
 
     async def _open(self) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from engine.ids import ShardId, Slot
+from engine.ids import Epoch, ShardId, Slot
 from engine.sharding import SLOTS
 from storage.database import connected
 
@@ -24,11 +24,23 @@ class ShardRow(msgspec.Struct, frozen=True):
     lease_left_ms: int
 
 
+class ShardDoor(msgspec.Struct, frozen=True):
+    """Where a shard's process listens during its term, and the key to it."""
+
+    host: str
+    port: int
+    key: bytes
+
+
 class SlotTable(msgspec.Struct, frozen=True):
-    """Which shard owns each slot. `version` grows with every change of ownership."""
+    """Which shard owns each slot. `version` grows with every change of ownership.
+
+    Shape: `doors` has the shards that have announced theirs.
+    """
 
     version: int
     shards: tuple[ShardId, ...]
+    doors: dict[ShardId, ShardDoor]
 
 
 async def ensure_shards(database_url: str, count: int) -> None:
@@ -61,7 +73,7 @@ async def move_slots(database_url: str, slots: Iterable[Slot], to_shard: ShardId
             raise ValueError(f"no shard {to_shard}")
         # Takes the shards' row locks: waits for appends in progress, in shard order so that movers cannot deadlock.
         await connection.execute(
-            """UPDATE shards SET epoch = epoch + 1 WHERE shard IN (
+            """UPDATE shards SET epoch = epoch + 1, door_host = '' WHERE shard IN (
                     SELECT shard FROM shards WHERE shard = $2
                         OR shard IN (SELECT shard FROM slots WHERE slot = ANY($1::int[]))
                     ORDER BY shard FOR UPDATE)""",
@@ -73,12 +85,25 @@ async def move_slots(database_url: str, slots: Iterable[Slot], to_shard: ShardId
 
 async def read_slots(database_url: str) -> SlotTable:
     """Read the routing table in one snapshot."""
+    async with connected(database_url) as connection, connection.transaction(isolation="repeatable_read"):
+        slots = await connection.fetch("SELECT shard FROM slots ORDER BY slot")
+        shards = await connection.fetch("SELECT shard, epoch, door_host, door_port, door_key FROM shards")
+    assert len(slots) == SLOTS, "every slot has an owner"
+    doors = {
+        row["shard"]: ShardDoor(row["door_host"], row["door_port"], row["door_key"])
+        for row in shards
+        if row["door_host"]
+    }
+    return SlotTable(sum(row["epoch"] for row in shards) + 1, tuple(ShardId(row["shard"]) for row in slots), doors)
+
+
+async def announce_door(database_url: str, shard: ShardId, epoch: Epoch, door: ShardDoor) -> None:
+    """Tell gateways where a term's process listens. A term that is over already announces nothing."""
     async with connected(database_url) as connection:
-        rows = await connection.fetch(
-            "SELECT s.shard, (SELECT sum(epoch)::bigint FROM shards) AS version FROM slots s ORDER BY s.slot"
+        await connection.execute(
+            "UPDATE shards SET door_host = $3, door_port = $4, door_key = $5 WHERE shard = $1 AND epoch = $2",
+            *(shard, epoch, door.host, door.port, door.key),
         )
-    assert len(rows) == SLOTS, "every slot has an owner"
-    return SlotTable(rows[0]["version"] + 1, tuple(ShardId(row["shard"]) for row in rows))
 
 
 async def read_shards(database_url: str) -> list[ShardRow]:

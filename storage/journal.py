@@ -153,7 +153,8 @@ _RENEW = """
     RETURNING (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"""
 
 _TAKE = """
-    UPDATE shards SET epoch = epoch + 1, owner = $2, lease_until = clock_timestamp() + make_interval(secs => $3)
+    UPDATE shards
+    SET epoch = epoch + 1, owner = $2, door_host = '', lease_until = clock_timestamp() + make_interval(secs => $3)
     WHERE shard = $1 RETURNING epoch, seq, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now_us"""
 
 # Served by account_snapshots_pkey and each partition's (account, account_seq); partitions older than the snapshot

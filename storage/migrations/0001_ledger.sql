@@ -3,13 +3,17 @@
 -- Locks: creates only; nothing else can be waiting for these tables.
 
 -- A shard's term (epoch) and the end of its sequence. Every append updates its row under a check of the epoch: that is
--- the fence. The row lock makes a take-over wait for the append in progress.
+-- the fence. The row lock makes a take-over wait for the append in progress. The door is where the term's process
+-- listens for gateways, and the key to it, made for this term: who can read this table can speak to the shards.
 CREATE TABLE shards (
     shard       integer PRIMARY KEY CHECK (shard BETWEEN 1 AND 90000),
     epoch       bigint NOT NULL DEFAULT 0,
     seq         bigint NOT NULL DEFAULT 0,
     owner       text NOT NULL DEFAULT '',
-    lease_until timestamptz NOT NULL DEFAULT '-infinity'
+    lease_until timestamptz NOT NULL DEFAULT '-infinity',
+    door_host   text NOT NULL DEFAULT '',
+    door_port   integer NOT NULL DEFAULT 0,
+    door_key    bytea NOT NULL DEFAULT ''
 ) WITH (fillfactor = 20);
 
 -- Which shard owns which slot of accounts. Read when a shard takes ownership and when routes are published.
