@@ -368,13 +368,12 @@ class Shard:
             await asyncio.sleep(_DRAIN_POLL_S)
 
     async def _keep_lease(self) -> None:
-        """An idle shard must prove its ownership too; a busy one does by every append."""
+        """Prove the ownership, and keep the clock by the database's, however busy or idle the shard is."""
         while True:
             await asyncio.sleep(LEASE_S / 5)
             asked_at = self._clock()
-            if self._lease_ends - asked_at < LEASE_S * 3 / 5:
-                await self._journal.renew_lease()
-                self._lease_ends = max(self._lease_ends, asked_at + LEASE_S)
+            await self._journal.renew_lease()
+            self._lease_ends = max(self._lease_ends, asked_at + LEASE_S)
 
     async def _write_snapshots(self) -> None:
         """Save snapshots of durable states, a few hundred at a time, off the payments' way."""

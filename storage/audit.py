@@ -23,7 +23,7 @@ from engine.ids import SEQ_SPAN, AccountId
 from engine.ledger import postings
 from storage import codec
 from storage.database import connected
-from storage.journal import FOLDING_ERRORS, event_of, position_of
+from storage.journal import FOLDING_ERRORS, event_of, position_of, stamp_of
 
 _PREFETCH_ROWS = 2_000
 _FINDINGS_MAX = 100
@@ -128,7 +128,7 @@ def _check_row(row: asyncpg.Record, previous: bytes, report: AuditReport) -> Non
     at = position_of(row)
     try:
         event = event_of(row)
-        digest = codec.pack_event(event, at, previous)[1]
+        digest = codec.pack_event(event, at, stamp_of(row), previous)[1]
     except FOLDING_ERRORS as error:
         report.add(at.shard, at.seq, row["account"], f"the row cannot be read: {error!r}")
         return

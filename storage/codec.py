@@ -18,7 +18,7 @@ import msgspec
 from engine.account import AccountState, AdvanceLot, Status
 from engine.charge import Kind, LineKey, OpenItem
 from engine.events import Details, Event
-from engine.ids import AccountId, IdempotencyKey, Period, ProviderId, ServiceCode, ShardId, payment_id
+from engine.ids import AccountId, Period, ProviderId, ServiceCode, ShardId, payment_id
 from engine.outcomes import Receipt
 
 COPY_HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
@@ -31,8 +31,7 @@ _PG_EPOCH_US = 946_684_800_000_000  # 2000-01-01 UTC, where Postgres counts micr
 _UNIX_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MICROSECOND = datetime.timedelta(microseconds=1)
 _OID_TEXT, _OID_INT2, _OID_INT4, _OID_INT8 = 25, 21, 23, 20
-_EVENT_FIXED = struct.Struct("!h" + "iq" * 5 + "ii" * 3 + "ih")
-_KEY_FIXED = struct.Struct("!h" + "iq" * 2)
+_EVENT_FIXED = struct.Struct("!h" + "iq" * 5 + "ii" * 4 + "ih")
 _INT32 = struct.Struct("!i")
 _ARRAY = struct.Struct("!iiiiii")
 _NULL = _INT32.pack(-1)
@@ -49,6 +48,13 @@ class Position(NamedTuple):
     shard: ShardId
     seq: int
     recorded_at_us: int
+
+
+class Stamp(NamedTuple):
+    """What an append adds to an event: its term, and the fingerprint of the request if this event answers it."""
+
+    epoch: int
+    request_hash: bytes = b""
 
 
 class _Snapshot(msgspec.Struct, array_like=True):
@@ -68,16 +74,16 @@ _snapshot_encoder = msgspec.msgpack.Encoder()
 _snapshot_decoder = msgspec.msgpack.Decoder(_Snapshot)
 
 
-def pack_event(event: Event, at: Position, previous_hash: bytes) -> tuple[bytes, bytes]:
+def pack_event(event: Event, at: Position, stamp: Stamp, previous_hash: bytes) -> tuple[bytes, bytes]:
     """Pack one event as a binary COPY row of `events`.
 
     Shape: (row, hash of the row); the hash is also the row's last column.
     """
     fixed = _EVENT_FIXED.pack(
-        21,
+        23,
         *(8, at.seq, 8, event.amount_kopecks, 8, event.balance_kopecks),
         *(8, event.accepted_at_us - _PG_EPOCH_US, 8, at.recorded_at_us - _PG_EPOCH_US),
-        *(4, event.account_seq, 4, event.ref, 4, at.shard, 2, event.kind),
+        *(4, event.account_seq, 4, event.ref, 4, at.shard, 4, stamp.epoch, 2, event.kind),
     )
     body = b"".join(
         (
@@ -87,6 +93,7 @@ def pack_event(event: Event, at: Position, previous_hash: bytes) -> tuple[bytes,
             _names(event.source, event.policy, event.channel),
             _line_keys(event.keys),
             _amounts(event.amounts),
+            _sized(stamp.request_hash),
             _NULL if event.details is None else _sized(_details_encoder.encode(event.details)),
         )
     )
@@ -94,10 +101,9 @@ def pack_event(event: Event, at: Position, previous_hash: bytes) -> tuple[bytes,
     return b"".join((body, _HASH_SIZE, digest)), digest
 
 
-def pack_key(key: IdempotencyKey, request_hash: bytes, at: Position) -> bytes:
-    """Pack one idempotency key as a binary COPY row of `idempotency_keys`."""
-    fixed = _KEY_FIXED.pack(5, 8, payment_id(at.shard, at.seq), 8, at.recorded_at_us - _PG_EPOCH_US)
-    return b"".join((fixed, _name(key[0]), _text(key[1]), _sized(request_hash)))
+def partition_of(recorded_at_us: int) -> str:
+    """Name the partition of `events` that holds this instant."""
+    return f"events_{instant(recorded_at_us):%Y_%m}"
 
 
 def _sized(content: bytes) -> bytes:
@@ -109,7 +115,6 @@ def _text(content: str) -> bytes:
 
 
 _HASH_SIZE = _INT32.pack(HASH_BYTES)
-_name = lru_cache(maxsize=4096)(_text)
 
 
 @lru_cache(maxsize=_CACHED_PREFIXES_MAX)

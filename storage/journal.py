@@ -1,7 +1,7 @@
 """The journal in Postgres: one fenced append per batch, and all that is read back from the ledger.
 
-An append is one transaction: the epoch check (which also moves the shard's sequence on and writes the outbox row),
-COPY of the events, COPY of their idempotency keys, commit. What can go wrong, and what it tells the caller:
+An append is one COPY, a transaction by itself; the database checks the epoch, moves the shard's sequence on, and writes
+the idempotency keys and the outbox row in it. What can go wrong, and what it tells the caller:
 - `Fenced`: another process owns the shard now. Nothing was written; the shard must die.
 - `KeysTaken`: some keys were committed through another shard. Nothing was written; the rest may be appended again.
 - `OutcomeUnknown`: the connection broke or time ran out. Perhaps it was written. The shard must die; its successor
@@ -36,8 +36,11 @@ from engine.ids import (
 )
 from engine.outcomes import Receipt
 from storage import codec
-from storage.codec import Position
+from storage.codec import Position, Stamp
 from storage.errors import Fenced, KeysTaken, NotDone, OutcomeUnknown
+
+_FENCED = "KP001"
+"""What the database says to who is not the owner; see `complete_append` in 0001_ledger.sql."""
 
 LEASE_S = 5.0
 """How long a shard may answer reads after its last proof of ownership."""
@@ -140,14 +143,6 @@ class Journal(Protocol):
         ...
 
 
-# Locks the shard's row until the commit: a take-over waits, then finds the sequence moved on.
-_FENCE = """
-    WITH fence AS (
-        UPDATE shards SET seq = $4, lease_until = clock_timestamp() + make_interval(secs => $6)
-        WHERE shard = $1 AND epoch = $2 AND seq = $3 RETURNING shard)
-    INSERT INTO outbox (shard, first_seq, last_seq, recorded_at) SELECT shard, $3 + 1, $4, $5 FROM fence
-    RETURNING (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"""
-
 _RENEW = """
     UPDATE shards SET lease_until = clock_timestamp() + make_interval(secs => $3) WHERE shard = $1 AND epoch = $2
     RETURNING (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"""
@@ -169,7 +164,7 @@ _HYDRATE = """
 
 # Served by idempotency_keys_pkey, then each row's partition by (shard, seq).
 _KNOWN_KEYS = """
-    SELECT k.request_hash, e.*
+    SELECT e.*
     FROM unnest($1::text[], $2::text[]) AS q(source, txn_id)
     JOIN idempotency_keys k ON k.source = q.source AND k.txn_id = q.txn_id
     JOIN events e ON e.shard = k.payment_id / $3 AND e.seq = k.payment_id % $3 AND e.recorded_at = k.recorded_at
@@ -215,6 +210,11 @@ def event_of(row: asyncpg.Record) -> Event:
 def position_of(row: asyncpg.Record) -> Position:
     """Read a row's place in the journal."""
     return Position(row["shard"], row["seq"], codec.micros(row["recorded_at"]))
+
+
+def stamp_of(row: asyncpg.Record) -> Stamp:
+    """Read what the append added to a row's event."""
+    return Stamp(row["epoch"], row["request_hash"])
 
 
 def receipt_of(row: asyncpg.Record) -> Receipt:
@@ -292,7 +292,7 @@ class PostgresJournal:
         return Term(shard, self._epoch, self._seq, frozenset(Slot(row["slot"]) for row in slots))
 
     async def renew_lease(self) -> None:
-        """Prove that the term still stands; for a shard that has nothing to append."""
+        """Prove that the term still stands, and set the clock by the database's."""
         try:
             async with asyncio.timeout(self._commit_timeout_s):
                 now_us = await self._pooled.fetchval(_RENEW, self._shard, self._epoch, LEASE_S)
@@ -344,7 +344,7 @@ class PostgresJournal:
         return {(row["source"], row["txn_id"]): KnownKey(row["request_hash"], receipt_of(row)) for row in rows}
 
     async def append(self, entries: Sequence[Entry]) -> list[Position]:
-        """Commit a batch of entries in one fenced transaction.
+        """Commit a batch of entries: one COPY, which the database completes (see `complete_append` in 0001_ledger.sql).
 
         Errors: `Fenced`, `KeysTaken` (nothing written), `OutcomeUnknown` (perhaps written).
         """
@@ -353,10 +353,14 @@ class PostgresJournal:
         packed = self._pack(entries, recorded_at_us)
         try:
             async with asyncio.timeout(self._commit_timeout_s):
-                await self._commit(packed, recorded_at_us)
+                await self._appends.copy_to_table(
+                    codec.partition_of(recorded_at_us), source=_once(packed.events), format="binary"
+                )
         except asyncpg.UniqueViolationError as error:
             raise await self._taken(entries, error) from error
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            if getattr(error, "sqlstate", None) == _FENCED:
+                raise Fenced(f"shard {self._shard}: epoch {self._epoch} is over") from error
             self._appends.terminate()
             raise OutcomeUnknown(f"shard {self._shard}: append after {self._seq}: {error}") from error
         self._seq, self._head_hash = packed.last_seq, packed.head_hash
@@ -364,41 +368,27 @@ class PostgresJournal:
 
     def _pack(self, entries: Sequence[Entry], recorded_at_us: int) -> "_Packed":
         seq, head = self._seq, self._head_hash
-        rows, key_rows, answers = [codec.COPY_HEADER], [codec.COPY_HEADER], []
+        rows, answers = [codec.COPY_HEADER], []
+        follower = Stamp(self._epoch)
         for entry in entries:
             for index, event in enumerate(entry.events):
                 seq += 1
-                at = Position(self._shard, seq, recorded_at_us)
-                row, head = codec.pack_event(event, at, head)
-                rows.append(row)
+                at, stamp = Position(self._shard, seq, recorded_at_us), follower
                 if index == entry.answer:
                     answers.append(at)
-                    key_rows.append(codec.pack_key(entry.key, entry.request_hash, at))
+                    stamp = Stamp(self._epoch, entry.request_hash)
+                row, head = codec.pack_event(event, at, stamp, head)
+                rows.append(row)
         rows.append(codec.COPY_TRAILER)
-        key_rows.append(codec.COPY_TRAILER)
         assert len(answers) == len(entries), "every entry has its answering event"
-        return _Packed(b"".join(rows), b"".join(key_rows), answers, seq, head)
-
-    async def _commit(self, packed: "_Packed", recorded_at_us: int) -> None:
-        connection = self._appends
-        await connection.execute("BEGIN")
-        now_us = await connection.fetchval(
-            _FENCE, self._shard, self._epoch, self._seq, packed.last_seq, codec.instant(recorded_at_us), LEASE_S
-        )
-        if now_us is None:
-            raise Fenced(f"shard {self._shard}: epoch {self._epoch} is over")
-        await connection.copy_to_table("events", source=_once(packed.events), format="binary")
-        await connection.copy_to_table("idempotency_keys", source=_once(packed.keys), format="binary")
-        await connection.execute("COMMIT")
-        self._set_clock(now_us)
+        return _Packed(b"".join(rows), answers, seq, head)
 
     async def _taken(self, entries: Sequence[Entry], error: asyncpg.UniqueViolationError) -> Exception:
-        """Roll back, then name the keys of the batch that are in the ledger already."""
+        """Name the keys of the refused batch that are in the ledger already."""
         if error.table_name != "idempotency_keys":
-            return OutcomeUnknown(f"shard {self._shard}: two writers? {error}")
+            return Fenced(f"shard {self._shard}: another writer took the place after {self._seq}: {error}")
         try:
             async with asyncio.timeout(self._commit_timeout_s):
-                await self._appends.execute("ROLLBACK")
                 return KeysTaken(frozenset(await self._known_keys(self._pooled, [entry.key for entry in entries])))
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as lost:
             return OutcomeUnknown(f"shard {self._shard} cannot tell which keys are taken: {lost}")
@@ -460,10 +450,9 @@ class PostgresJournal:
 
 
 class _Packed(NamedTuple):
-    """A batch, ready to be sent: two COPY streams and what the journal's end will be."""
+    """A batch, ready to be sent: a COPY stream and what the journal's end will be."""
 
     events: bytes
-    keys: bytes
     answers: list[Position]
     last_seq: int
     head_hash: bytes

@@ -57,7 +57,7 @@ class MemoryLedger:
             for index, event in enumerate(entry.events):
                 self.ends[shard] += 1
                 at = Position(shard, self.ends[shard], now_us)
-                _, self.heads[shard] = codec.pack_event(event, at, self.heads[shard])
+                _, self.heads[shard] = codec.pack_event(event, at, codec.Stamp(0), self.heads[shard])
                 self.rows[shard, at.seq] = (event, at, self.heads[shard])
                 self.by_account.setdefault(event.account, []).append((event, at))
                 if index == entry.answer:

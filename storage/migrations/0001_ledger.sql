@@ -2,7 +2,7 @@
 -- by their shard without gaps, chained by hash, partitioned by month of recording, and never changed.
 -- Locks: creates only; nothing else can be waiting for these tables.
 
--- A shard's term (epoch) and the end of its sequence. Every append updates its row under a check of the epoch: that is
+-- A shard's term (epoch) and the end of its sequence. Every append moves it on under a check of the epoch: that is
 -- the fence. The row lock makes a take-over wait for the append in progress. The door is where the term's process
 -- listens for gateways, and the key to it, made for this term: who can read this table can speak to the shards.
 CREATE TABLE shards (
@@ -24,7 +24,8 @@ CREATE TABLE slots (
 CREATE INDEX slots_by_shard ON slots (shard);
 
 -- Fixed-width columns first: no padding inside the row. Text is compared byte by byte (COLLATE "C").
--- services .. amounts are parallel arrays, one element a line.
+-- services .. amounts are parallel arrays, one element a line. Of one command's events the one that answers it has the
+-- fingerprint of the request, the others an empty one.
 CREATE TABLE events (
     seq             bigint NOT NULL,
     amount_kopecks  bigint NOT NULL,
@@ -34,6 +35,7 @@ CREATE TABLE events (
     account_seq     integer NOT NULL,
     ref             integer NOT NULL,
     shard           integer NOT NULL,
+    epoch           integer NOT NULL,
     kind            smallint NOT NULL,
     account         text COLLATE "C" NOT NULL,
     txn_id          text COLLATE "C" NOT NULL,
@@ -45,17 +47,17 @@ CREATE TABLE events (
     periods         integer[] NOT NULL,
     kinds           smallint[] NOT NULL,
     amounts         bigint[] NOT NULL,
+    request_hash    bytea NOT NULL,
     details         text COLLATE "C",
     hash            bytea NOT NULL
 ) PARTITION BY RANGE (recorded_at);
 
 -- (source, txn_id) counts once, for ever, across shards and months: hence a table of its own, not partitioned.
 CREATE TABLE idempotency_keys (
-    payment_id   bigint NOT NULL,
-    recorded_at  timestamptz NOT NULL,
-    source       text COLLATE "C" NOT NULL,
-    txn_id       text COLLATE "C" NOT NULL,
-    request_hash bytea NOT NULL,
+    payment_id  bigint NOT NULL,
+    recorded_at timestamptz NOT NULL,
+    source      text COLLATE "C" NOT NULL,
+    txn_id      text COLLATE "C" NOT NULL,
     PRIMARY KEY (source, txn_id)
 );
 
@@ -92,6 +94,39 @@ CREATE TRIGGER idempotency_keys_not_truncated BEFORE TRUNCATE ON idempotency_key
 CREATE TRIGGER events_not_truncated BEFORE TRUNCATE ON events
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
+-- Whatever inserts events, the database itself keeps three promises about them, in the inserting statement: only the
+-- owner of the shard's present term appends, and at the end of its sequence (else KP001); a key counts once (unique);
+-- an outbox row goes with the batch. So an append is one COPY into a month's partition, one round trip.
+-- Keys are inserted in their order: two shards with the same keys wait for each other, and never in a circle.
+CREATE FUNCTION complete_append() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    batch record;
+BEGIN
+    SELECT min(shard) AS shard, min(epoch) AS epoch, min(seq) AS first_seq, max(seq) AS last_seq, count(*) AS events,
+        max(recorded_at) AS recorded_at, bool_and(shard = first.of_shard AND epoch = first.of_epoch) AS of_one_term
+    INTO batch FROM appended, (SELECT shard AS of_shard, epoch AS of_epoch FROM appended LIMIT 1) AS first;
+    IF batch.events = 0 THEN
+        RETURN NULL;
+    END IF;
+    UPDATE shards SET seq = batch.last_seq
+    WHERE shard = batch.shard AND epoch = batch.epoch AND seq = batch.first_seq - 1;
+    IF NOT FOUND OR NOT batch.of_one_term OR batch.last_seq - batch.first_seq + 1 <> batch.events THEN
+        RAISE EXCEPTION 'epoch % of shard % may not append from %', batch.epoch, batch.shard, batch.first_seq
+            USING ERRCODE = 'KP001';
+    END IF;
+    INSERT INTO idempotency_keys (payment_id, recorded_at, source, txn_id)
+        SELECT shard * 100000000000000 + seq, recorded_at, source, txn_id FROM appended WHERE request_hash <> ''
+        ORDER BY source, txn_id;
+    INSERT INTO outbox VALUES (batch.shard, batch.first_seq, batch.last_seq, batch.recorded_at);
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION refuse_insert() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'events are appended to the partition of their month' USING ERRCODE = 'insufficient_privilege';
+END $$;
+CREATE TRIGGER events_by_partition BEFORE INSERT ON events FOR EACH STATEMENT EXECUTE FUNCTION refuse_insert();
+
 -- Makes the partitions of the months from `first` (any day of it) on. Safe when two callers try at once.
 -- Each has its own unique indexes: (shard, seq) is the position, (account, account_seq) is one account's history.
 CREATE FUNCTION ensure_event_partitions(first date, months integer) RETURNS void LANGUAGE plpgsql AS $$
@@ -108,6 +143,8 @@ BEGIN
                        ((starts AT TIME ZONE 'UTC') + interval '1 month') AT TIME ZONE 'UTC');
         EXECUTE format('CREATE UNIQUE INDEX ON %I (shard, seq)', name);
         EXECUTE format('CREATE UNIQUE INDEX ON %I (account, account_seq)', name);
+        EXECUTE format('CREATE TRIGGER complete_append AFTER INSERT ON %I REFERENCING NEW TABLE AS appended '
+                       'FOR EACH STATEMENT EXECUTE FUNCTION complete_append()', name);
         EXECUTE format('CREATE TRIGGER not_truncated BEFORE TRUNCATE ON %I FOR EACH STATEMENT '
                        'EXECUTE FUNCTION refuse_change()', name);
     END LOOP;

@@ -14,7 +14,7 @@ from engine.ids import AccountId, ShardId, SourceId, TxnId, payment_id
 from engine.outcomes import Accepted
 from storage import codec
 from storage.errors import Fenced, KeysTaken, NotDone
-from storage.journal import Entry, Journal, PostgresJournal, event_of, position_of
+from storage.journal import Entry, Journal, PostgresJournal, event_of, position_of, stamp_of
 from storage.memory import MemoryJournal, MemoryLedger
 from tests.engine.bills import ACCOUNT, NOW_US, book, charges, command_fields
 
@@ -245,7 +245,7 @@ async def test_the_hash_chain_is_computed_again_from_the_rows(database: str) -> 
     await journal.append([writer.payment(2), writer.payment("длинный №")])
     head = codec.GENESIS_HASH
     for row in await _rows(database):
-        _, head = codec.pack_event(event_of(row), position_of(row), head)
+        _, head = codec.pack_event(event_of(row), position_of(row), stamp_of(row), head)
         assert head == row["hash"]
     await journal.close()
 
@@ -285,5 +285,45 @@ async def test_two_owners_at_once_leave_one(database: str) -> None:
     results = await asyncio.gather(*(j.append(Writer().opening()) for j in journals), return_exceptions=True)
     assert sum(isinstance(result, list) for result in results) == 1
     assert sum(isinstance(result, Fenced) for result in results) == 3
+    for journal in journals:
+        await journal.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "refusal"),
+    [
+        ("INSERT INTO events SELECT * FROM next_rows", "appended to the partition"),
+        ("UPDATE next_rows SET seq = seq + 1; INSERT INTO {} SELECT * FROM next_rows", "may not append from 6"),
+        ("UPDATE next_rows SET epoch = 0; INSERT INTO {} SELECT * FROM next_rows", "epoch 0 of shard 1"),
+        ("UPDATE next_rows SET shard = seq - 4; INSERT INTO {} SELECT * FROM next_rows", "may not append"),
+        ("UPDATE next_rows SET txn_id = '1' WHERE seq = 6; INSERT INTO {} SELECT * FROM next_rows", "duplicate key"),
+    ],
+)
+async def test_the_database_itself_refuses_events_from_nowhere(database: str, change: str, refusal: str) -> None:
+    journal, writer = PostgresJournal(database), Writer()
+    await journal.take_ownership(ONE, "a")
+    await journal.append([*writer.opening(), writer.payment(1), writer.payment(2)])
+    connection = await asyncpg.connect(database)
+    await connection.execute("CREATE TEMP TABLE next_rows AS SELECT * FROM events WHERE seq > 2")
+    await connection.execute(
+        "UPDATE next_rows SET seq = seq + 2, account_seq = account_seq + 2, txn_id = txn_id || 'x'"
+    )
+    partition = await connection.fetchval("SELECT tableoid::regclass::text FROM events LIMIT 1")
+    with pytest.raises(asyncpg.PostgresError, match=refusal):
+        await connection.execute(change.format(partition))
+    assert len(await _rows(database)) == 4
+    await connection.close()
+    await journal.close()
+
+
+async def test_two_shards_with_the_same_keys_in_another_order_do_not_block_each_other(database: str) -> None:
+    journals = [PostgresJournal(database) for _ in range(2)]
+    await asyncio.gather(*(j.take_ownership(s, "x") for j, s in zip(journals, (ONE, TWO), strict=True)))
+    writer = Writer()
+    entries = [*writer.opening(), *(writer.payment(number) for number in range(300))]
+    results = await asyncio.gather(
+        journals[0].append(entries), journals[1].append(entries[::-1]), return_exceptions=True
+    )
+    assert sorted(type(result).__name__ for result in results) in (["Fenced", "list"], ["KeysTaken", "list"])
     for journal in journals:
         await journal.close()
