@@ -19,8 +19,10 @@ from gateways.terminal import Terminal
 
 _BODY_BYTES_MAX = 64 * 1024
 _BATCH_BYTES_MAX = 8 * 1024 * 1024
-_BODY_S_MAX = 10.0
+BODY_S_MAX = 10.0
 _KEEPALIVE_S = 75.0
+_UNREAD_S_MAX = 2.0
+"""How long the rest of a refused body is read: less, and its sender may miss our reply; more, and it holds us."""
 _SHUTDOWN_S = 8.0
 
 
@@ -54,8 +56,8 @@ class Doors:
         self.status = status
 
 
-def build_app(doors: Doors) -> web.Application:
-    """Make the application of one gateway."""
+def build_app(doors: Doors, *, body_s_max: float = BODY_S_MAX) -> web.Application:
+    """Make the application of one gateway. A body must have come within `body_s_max` seconds."""
     app = web.Application(client_max_size=_BODY_BYTES_MAX)
     middleware.install(app)
     open_streams(app, Streams(doors.router, doors.live))
@@ -63,10 +65,10 @@ def build_app(doors: Doors) -> web.Application:
     app.add_routes(osmp_routes(doors))
     app.add_routes(
         [
-            web.post("/v1/payments", in_time(terminal.pay)),
-            web.post("/v1/payments/batch", in_time(_large(terminal.pay_many))),
+            web.post("/v1/payments", in_time(terminal.pay, body_s_max)),
+            web.post("/v1/payments/batch", _large(in_time(terminal.pay_many, body_s_max))),
             web.get("/v1/payments/{id}", terminal.show),
-            web.post("/v1/payments/{id}/reversal", in_time(terminal.reverse)),
+            web.post("/v1/payments/{id}/reversal", in_time(terminal.reverse, body_s_max)),
             web.get("/v1/accounts/{number}", accounts.show),
             web.get("/v1/accounts/{number}/ledger", accounts.ledger),
             web.get("/v1/accounts/{number}/events", accounts.events, allow_head=False),
@@ -82,13 +84,13 @@ def build_app(doors: Doors) -> web.Application:
     return app
 
 
-def in_time(handler: middleware.Handler) -> middleware.Handler:
+def in_time(handler: middleware.Handler, body_s_max: float) -> middleware.Handler:
     """Read the whole body before the handler, within its time: a sender of one byte a second holds nothing."""
 
     async def read_first(request: web.Request) -> web.StreamResponse:
         if request.body_exists and not request.content.is_eof():
             try:
-                async with asyncio.timeout(_BODY_S_MAX):
+                async with asyncio.timeout(body_s_max):
                     await request.read()
             except TimeoutError:
                 raise Refused("body-timeout", headers={"Connection": "close"}) from None
@@ -135,11 +137,22 @@ class _Health:
         return web.Response(body=await self._doors.status(), content_type="application/json")
 
 
+def runner_of(app: web.Application) -> web.AppRunner:
+    """Make what speaks HTTP for an application."""
+    return web.AppRunner(
+        app,
+        access_log=None,
+        logger=middleware.http_log(),
+        keepalive_timeout=_KEEPALIVE_S,
+        lingering_time=_UNREAD_S_MAX,
+        shutdown_timeout=_SHUTDOWN_S,
+        handle_signals=False,
+    )
+
+
 async def serve(app: web.Application, host: str, port: int) -> tuple[web.AppRunner, int]:
     """Listen; several processes may share the port. Returns the runner and the port (0 asks for a free one)."""
-    runner = web.AppRunner(
-        app, access_log=None, keepalive_timeout=_KEEPALIVE_S, shutdown_timeout=_SHUTDOWN_S, handle_signals=False
-    )
+    runner = runner_of(app)
     await runner.setup()
     site = web.TCPSite(runner, host, port, reuse_port=True, backlog=1024)
     await site.start()

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from time import perf_counter
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from prometheus_client import Counter, Histogram
 
 from gateways.problems import JSON_HEADERS, Refused, body_of, wants_english
@@ -22,6 +23,7 @@ _SECONDS = Histogram(
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
 )
 _PROBLEMS = Counter("kopeck_http_problems", "Problems told, by code", ["code"])
+_UNREADABLE = Counter("kopeck_http_unreadable", "Bytes that were not HTTP; their connection was closed")
 _counted: dict[tuple[str, str, int], tuple[Callable[[], None], Callable[[float], None]]] = {}
 _REQUEST_ID_CHARS_MAX = 64
 REQUEST_ID = web.RequestKey("request_id", str)
@@ -96,13 +98,30 @@ def _count(request: web.Request, status: int, seconds: float) -> None:
     """Count a reply; the labelled metrics are kept, for looking one up costs more than counting."""
     resource = request.match_info.route.resource
     route = resource.canonical if resource is not None else "unknown"
-    key = (route, request.method, status)
+    method = request.method if request.method in ("GET", "POST", "HEAD") else "other"
+    key = (route, method, status)
     found = _counted.get(key)
     if found is None:
-        method = request.method if request.method in ("GET", "POST", "HEAD") else "other"
         found = _counted[key] = (_REQUESTS.labels(route, method, str(status)).inc, _SECONDS.labels(route).observe)
     found[0]()
     found[1](seconds)
+
+
+def http_log() -> logging.Logger:
+    """The log of the HTTP parser. What is not HTTP is counted and not logged: anybody can send it, without end."""
+    log = logging.getLogger("kopeck.http")
+    log.setLevel(logging.DEBUG)  # aiohttp tells some garbage at this level only, and it must be counted too.
+    if _is_worth_logging not in log.filters:
+        log.addFilter(_is_worth_logging)
+    return log
+
+
+def _is_worth_logging(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, HttpProcessingError):
+        _UNREADABLE.inc()
+        return False
+    return record.levelno > logging.DEBUG
 
 
 def install(app: web.Application) -> None:
