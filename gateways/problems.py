@@ -93,6 +93,9 @@ class Refused(Exception):
             self.headers["Retry-After"] = str(retry_after_s)
 
 
+_UNASKED = (0.0, 0)
+
+
 def wants_english(accept_language: str) -> bool:
     """Tell whether the caller prefers English to Russian; Russian if it does not say."""
     ranks = {}
@@ -100,7 +103,7 @@ def wants_english(accept_language: str) -> bool:
         tag, _, quality = part.strip().partition(";q=")
         digits = quality.replace(".", "", 1)
         ranks[tag[:2]] = (float(quality) if digits.isdecimal() and digits.isascii() else 1.0, -position)
-    return ranks.get("en", (0.0, -99)) > ranks.get("ru", (0.0, -98))
+    return ranks.get("en", _UNASKED) > max(ranks.get("ru", _UNASKED), _UNASKED)
 
 
 def body_of(refused: Refused, *, english: bool, request_id: str) -> bytes:

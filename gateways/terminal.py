@@ -135,7 +135,7 @@ def to_command(asked: PaymentRequest, connection: Connection) -> AcceptPayment:
         account=account,
         accepted_at_us=accepted_at_us,
         amount_kopecks=asked.amount_kopecks,
-        channel=asked.channel if asked.channel.isprintable() else "",
+        channel=text_rules.label(asked.channel, "channel"),
         doc_period=_period(asked.doc_period),
         earmark=_earmark(asked.earmark),
         fee_kopecks=asked.fee_kopecks,

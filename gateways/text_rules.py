@@ -30,6 +30,13 @@ def _is_mixed(text: str) -> bool:
     return any(cyrillic) and not all(cyrillic)
 
 
+def label(text: str, param: str) -> str:
+    """Read a word that the sender chose; empty is one. Errors: `Refused` with code text-invalid for control signs."""
+    if not text.isprintable():
+        raise Refused("text-invalid", param)
+    return text
+
+
 def account_number(text: str, param: str = "account") -> AccountId:
     """Read an account number; leading zeros are kept."""
     return AccountId(clean(text, param, limits.ACCOUNT_CHARS_MAX))

@@ -14,7 +14,14 @@ from engine.outcomes import Receipt
 
 KindName = Literal["charge", "court_cost", "penalty"]
 PeriodText = Annotated[
-    str, Meta(pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])$", description="Calendar month, YYYY-MM", examples=["2026-10"])
+    str,
+    # The length too: in Python's expressions `$` lets a line end follow.
+    Meta(
+        pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])$",
+        max_length=7,
+        description="Calendar month, YYYY-MM",
+        examples=["2026-10"],
+    ),
 ]
 Code = Annotated[str, Meta(min_length=1, max_length=32)]
 Kopecks = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="Kopecks; an integer, never a fraction")]
@@ -27,7 +34,7 @@ class EarmarkLineRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     """One line of a blank form: this much for this service."""
 
     service: Code
-    amount_kopecks: Annotated[int, Meta(gt=0)]
+    amount_kopecks: Annotated[int, Meta(gt=0, le=2**53)]
     provider: Code | None = None
     period: PeriodText | None = None
 

@@ -22,7 +22,7 @@ from engine.ids import AccountId, Period, ProviderId, ServiceCode, ShardId, Sour
 from engine.outcomes import Acknowledged
 from engine.policy import PolicyBook, PolicyCode, SplitPolicy
 from engine.sharding import slot_of
-from gateways.app import Doors, Readiness, build_app
+from gateways.app import BODY_S_MAX, Doors, Readiness, build_app, runner_of
 from gateways.connections import Connection, Connections, Row
 from gateways.live import Wakeups
 from storage import codec
@@ -186,6 +186,13 @@ class Stage:
         ]
 
 
+class Gateway(TestServer):
+    """A test's server that speaks HTTP by the gateway's own settings."""
+
+    async def _make_runner(self, **_: object) -> web.AppRunner:
+        return runner_of(self.app)
+
+
 async def _no_answer(_: bytes) -> bytes:
     raise ShardUnreachable
 
@@ -208,8 +215,8 @@ async def _end(task: "asyncio.Task[None]") -> None:
 
 
 @asynccontextmanager
-async def open_door(stage: Stage, signed: str = "terminal") -> AsyncIterator[Client]:
+async def open_door(stage: Stage, signed: str = "terminal", *, body_s_max: float = BODY_S_MAX) -> AsyncIterator[Client]:
     """Serve the application over HTTP; the client bears this connection's key."""
     headers = bearer(signed) if signed else {}
-    async with TestClient(TestServer(build_app(stage.doors())), headers=headers) as client:
+    async with TestClient(Gateway(build_app(stage.doors(), body_s_max=body_s_max)), headers=headers) as client:
         yield client
