@@ -12,6 +12,8 @@ from collections import Counter
 from pathlib import Path
 from typing import cast
 
+from msgspec.structs import replace
+
 from actors.client import Router, Routes, ShardUnreachable, Transport
 from actors.settings import Settings
 from actors.shard import Shard
@@ -142,7 +144,8 @@ class World:
             await asyncio.sleep(0.001)
             self._route(made[0])
 
-        made.append(Router(SETTINGS, refresh))
+        # Every other installation sends what it has, the others gather a fair batch while one is under way.
+        made.append(Router(replace(SETTINGS, batch_commands_min=3 - self.seed % 2 * 2), refresh))
         self._route(made[0])
         return made[0]
 
