@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from aiohttp import web
 
+from actors.bootstrap import AWAY
 from actors.client import Router
 from actors.settings import Settings
 from gateways import middleware, openapi
@@ -134,7 +135,11 @@ class _Health:
     async def status(self, request: web.Request) -> web.Response:
         """`GET /v1/status`: shards, epochs, slots; for operators."""
         caller(request, self._doors.connections, "operate")
-        return web.Response(body=await self._doors.status(), content_type="application/json")
+        try:
+            status = await self._doors.status()
+        except AWAY:
+            raise Refused("unavailable", retry_after_s=1) from None
+        return web.Response(body=status, content_type="application/json")
 
 
 def runner_of(app: web.Application) -> web.AppRunner:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import secrets
 from collections.abc import Awaitable, Callable
 from time import perf_counter
@@ -26,6 +27,7 @@ _PROBLEMS = Counter("kopeck_http_problems", "Problems told, by code", ["code"])
 _UNREADABLE = Counter("kopeck_http_unreadable", "Bytes that were not HTTP; their connection was closed")
 _counted: dict[tuple[str, str, int], tuple[Callable[[], None], Callable[[float], None]]] = {}
 _REQUEST_ID_CHARS_MAX = 64
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 REQUEST_ID = web.RequestKey("request_id", str)
 _SECURITY_HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 _BY_STATUS = {
@@ -62,8 +64,9 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     """Add what every reply carries (a signal of aiohttp, before the headers are sent)."""
     headers = response.headers
     headers["Request-Id"] = request.get(REQUEST_ID) or _request_id(request)
-    if "traceparent" in request.headers:
-        headers["traceparent"] = request.headers["traceparent"][:64]
+    trace = request.headers.get("traceparent", "")
+    if _TRACEPARENT.fullmatch(trace):
+        headers["traceparent"] = trace
     for name, value in _SECURITY_HEADERS.items():
         headers.setdefault(name, value)
 
@@ -80,7 +83,8 @@ def _problem(request: web.Request, refused: Refused) -> web.Response:
     _PROBLEMS.labels(refused.problem.code).inc()
     english = wants_english(request.headers.get("Accept-Language", ""))
     body = body_of(refused, english=english, request_id=request[REQUEST_ID])
-    return web.Response(body=body, status=refused.problem.status, headers=JSON_HEADERS | refused.headers)
+    headers = JSON_HEADERS | {"Content-Language": "en" if english else "ru"} | refused.headers
+    return web.Response(body=body, status=refused.problem.status, headers=headers)
 
 
 def _of_http(request: web.Request, error: web.HTTPException) -> web.StreamResponse:
