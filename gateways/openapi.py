@@ -30,6 +30,7 @@ def document() -> dict[str, Any]:
     """Return the OpenAPI document."""
     _, components = msgspec.json.schema_components(_TYPES, ref_template="#/components/schemas/{name}")
     components["Problem"] = _problem_schema()
+    components["BatchResult"]["properties"]["problem"] = {"$ref": "#/components/schemas/Problem"}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -52,6 +53,7 @@ def _paths() -> dict[str, Any]:
     pay = _operation("Принять платёж", EventView, body=PaymentRequest, example=EXAMPLE_PAYMENT, created=True)
     batch = _operation("Принять много платежей: NDJSON, результат на каждую строку", BatchResult, body=PaymentRequest)
     batch["requestBody"]["content"] = {"application/x-ndjson": {"schema": _ref(PaymentRequest)}}
+    batch["responses"]["200"]["content"] = {"application/x-ndjson": {"schema": _ref(BatchResult)}}
     reverse = _operation(
         "Отменить платёж полностью или частично",
         EventView,
@@ -61,6 +63,8 @@ def _paths() -> dict[str, Any]:
     )
     events = _operation("Каждое событие счёта в момент фиксации (SSE)", EventView)
     events["responses"]["200"]["content"] = {"text/event-stream": {"schema": {"type": "string"}}}
+    status = _operation("Состояние шардов, для эксплуатации", EventView)
+    status["responses"]["200"]["content"] = {"application/json": {"schema": {"type": "object"}}}
     return {
         "/v1/payments": {"post": pay},
         "/v1/payments/batch": {"post": batch},
@@ -82,6 +86,7 @@ def _paths() -> dict[str, Any]:
             "get": events
             | {"parameters": [number, _parameter("Last-Event-ID", "header", "Продолжить после этого номера")]}
         },
+        "/v1/status": {"get": status},
     }
 
 
@@ -100,6 +105,7 @@ def _operation(
     }
     if created:
         responses["201"] = {"description": "Принято и зафиксировано", "content": content}
+        responses["200"]["headers"] = {"Idempotent-Replayed": {"schema": {"type": "string", "enum": ["true"]}}}
     responses["default"] = {
         "description": "Отказ (RFC 9457)",
         "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
@@ -126,19 +132,21 @@ def _parameter(name: str, place: str, description: str) -> dict[str, Any]:
 
 
 def _problem_schema() -> dict[str, Any]:
-    text = {"type": "string"}
+    def text(description: str) -> dict[str, str]:
+        return {"type": "string", "description": description}
+
     return {
         "title": "Problem",
         "type": "object",
         "properties": {
-            "type": text,
-            "code": {"type": "string", "enum": list(PROBLEMS)},
-            "title": text,
-            "status": {"type": "integer"},
-            "detail": text,
-            "param": {"type": ["string", "null"]},
-            "request_id": text,
-            "retry": {"type": "string", "enum": ["no", "yes", "same-key"]},
+            "type": text("Адрес страницы об этом отказе"),
+            "code": text("Код отказа, неизменный") | {"enum": list(PROBLEMS)},
+            "title": text("Значение кода по-английски"),
+            "status": {"type": "integer", "description": "Код HTTP"},
+            "detail": text("То же на языке из Accept-Language: русском или английском"),
+            "param": {"type": ["string", "null"], "description": "Поле, в котором дело"},
+            "request_id": text("Номер запроса: ваш из Request-Id или наш"),
+            "retry": text("Можно ли повторить") | {"enum": ["no", "yes", "same-key"]},
         },
         "required": ["type", "code", "title", "status", "detail", "request_id", "retry"],
     }
@@ -159,11 +167,37 @@ async def docs(request: web.Request) -> web.Response:
     ]
     example = msgspec.json.format(msgspec.json.encode(EXAMPLE_PAYMENT)).decode()
     text = _page.render(
-        operations=operations, schemas=described["components"]["schemas"], problems=PROBLEMS.values(), example=example
+        operations=operations,
+        schemas=described["components"]["schemas"],
+        kind=kind_of,
+        problems=PROBLEMS.values(),
+        example=example,
     )
     return web.Response(text=text, content_type="text/html", headers={"Content-Security-Policy": _CSP})
 
 
+def kind_of(schema: dict[str, Any]) -> str:
+    """Say in a word or two what values a schema allows; `Name` is another schema of the page."""
+    if "$ref" in schema:
+        return str(schema["$ref"]).rpartition("/")[2]
+    if "anyOf" in schema:
+        return " или ".join(kind_of(one) for one in schema["anyOf"])
+    if schema.get("type") == "array":
+        return f"список {kind_of(schema['items'])}"
+    if "enum" in schema and len(schema["enum"]) <= _CHOICES_SHOWN_MAX:
+        return " | ".join(map(str, schema["enum"]))
+    kinds = schema["type"] if isinstance(schema["type"], list) else [schema.get("format", schema["type"])]
+    return " или ".join(_KINDS[kind] for kind in kinds)
+
+
+_CHOICES_SHOWN_MAX = 6
+_KINDS = {
+    "string": "строка",
+    "integer": "целое",
+    "boolean": "да или нет",
+    "null": "null",
+    "date-time": "момент времени",
+}
 _CSP = "default-src 'none'; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
 
 
