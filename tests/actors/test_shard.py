@@ -13,7 +13,7 @@ from actors import shard as shard_module
 from actors.messages import Notice
 from actors.settings import Settings
 from actors.shard import Shard
-from engine.commands import AcceptPayment, AnyCommand, OpenAccount, ReversePayment
+from engine.commands import AcceptPayment, AnyCommand, CloseAccount, OpenAccount, ReversePayment
 from engine.decide import decide
 from engine.ids import AccountId, PaymentId, ShardId, Slot
 from engine.outcomes import Acknowledged, KeyConflict, NotDone, Outcome, OutcomeUnknown, Reason, Rejected
@@ -123,17 +123,15 @@ async def test_nobody_is_told_before_the_commit(running: Running) -> None:
 
 
 async def test_a_refusal_that_rests_on_what_is_not_durable_waits_for_it(running: Running) -> None:
-    (paid,) = await running.do(pay(1))
-    assert isinstance(paid, Acknowledged)
-    undo = ReversePayment(**command_fields("r1"), payment_id=paid.receipt.payment_id)
-    again = ReversePayment(**command_fields("r2"), payment_id=paid.receipt.payment_id)
     running.gate.open.clear()
-    first, second = running.begin(undo), running.begin(again)
+    closing = running.begin(CloseAccount(**command_fields("close")))
     await settle()
-    assert not second.done()
+    late = running.begin(pay(1))
+    await settle()
+    assert not late.done()
     running.gate.open.set()
-    assert isinstance((await first)[0], Acknowledged)
-    assert await second == [Rejected(Reason.ALREADY_REVERSED)]
+    assert await late == [Rejected(Reason.ACCOUNT_CLOSED)]
+    assert closing.done()
 
 
 async def test_a_repeat_gets_the_first_receipt_and_adds_nothing(running: Running) -> None:
@@ -154,6 +152,7 @@ async def test_a_repeat_beside_the_first_one_waits_for_its_receipt(running: Runn
     outcomes = [outcome for call in calls for outcome in await call]
     assert sorted(outcome.replayed for outcome in outcomes if isinstance(outcome, Acknowledged)) == [False, True, True]
     assert len({getattr(outcome, "receipt", None) for outcome in outcomes}) == 1
+    assert running.shard.metrics.keys_taken == 0
 
 
 async def test_another_content_under_a_used_key_is_a_conflict(running: Running) -> None:
