@@ -1,16 +1,21 @@
 """Connections: who may speak to a door, as what source, within which bounds. Data, replaced live."""
 
+import logging
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from hmac import compare_digest
 from typing import Literal
 
 import msgspec
+from prometheus_client import Gauge
 
 from engine.ids import SourceId
 from engine.limits import PAYMENT_KOPECKS_MAX
+from gateways.networks import AllowList, read_networks
 from gateways.osmp_dialect import OsmpDialect
 
+_log = logging.getLogger("kopeck.gateway")
+_UNREADABLE = Gauge("kopeck_gateway_connections_unreadable", "Connections whose settings cannot be read")
 Scope = Literal["pay", "read", "reverse", "operate"]
 
 
@@ -18,7 +23,8 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """One contract with a sender of payments or a reader.
 
     Units: kopecks. Two API keys may be valid at once, so that they can be rotated; only digests are kept (SHA-256 hex
-    of keys and passwords that we made ourselves, long and random). Empty `allow_networks` admits every address.
+    of keys and passwords that we made ourselves, long and random). Empty `allow_networks` admits every address;
+    `trusted_proxies` are addresses whose `X-Forwarded-For` is believed.
     """
 
     name: str = ""
@@ -30,9 +36,14 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     basic_login: str = ""
     basic_password_sha256: str = ""
     allow_networks: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
     amount_kopecks_min: int = 1
     amount_kopecks_max: int = PAYMENT_KOPECKS_MAX
     osmp: OsmpDialect | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse networks that are none. Errors: ValueError, when the connection is loaded."""
+        read_networks((*self.allow_networks, *self.trusted_proxies))
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -49,6 +60,9 @@ class Connections:
 
     def __init__(self, rows: Iterable[Row] = ()) -> None:
         self.version = 0
+        self._by_name: dict[str, Connection] = {}
+        self._unreadable: dict[str, str] = {}
+        self._allow_lists: dict[str, AllowList] = {}
         self._by_key: dict[str, Connection] = {}
         self._by_login: dict[str, Connection] = {}
         self._all: tuple[Connection, ...] = ()
@@ -57,15 +71,36 @@ class Connections:
     def replace(self, rows: Iterable[Row]) -> None:
         """Take new connections for the old ones, all at once.
 
-        Errors: msgspec.ValidationError for settings that are not a connection's; the old ones stay then.
+        Rule: one whose settings are not a connection's keeps its last good terms, if it has any; the others do not
+        suffer. It is logged once, and the metric shows it until it is put right.
         """
-        found = tuple(_read(row) for row in rows)
+        unreadable: dict[str, str] = {}
+        read = [self._read_or_keep(row, unreadable) for row in rows]
+        found = tuple(connection for connection in read if connection is not None)
+        self._tell(unreadable)
         if found == self._all and self.version:
             return
         self._all = found
+        self._by_name = {c.name: c for c in found}
+        self._allow_lists = {c.name: AllowList(c.allow_networks, c.trusted_proxies) for c in found}
         self._by_key = {digest: c for c in found if c.active for digest in c.api_keys_sha256}
         self._by_login = {c.basic_login: c for c in found if c.basic_login}
         self.version += 1
+
+    def _read_or_keep(self, row: Row, unreadable: dict[str, str]) -> Connection | None:
+        try:
+            return _read(row)
+        except (msgspec.DecodeError, UnicodeError) as error:  # A ValidationError is a DecodeError.
+            unreadable[row.connection] = str(error)
+        known = self._by_name.get(row.connection)
+        return None if known is None else msgspec.structs.replace(known, active=row.active)
+
+    def _tell(self, unreadable: dict[str, str]) -> None:
+        for name, error in unreadable.items():
+            if self._unreadable.get(name) != error:
+                _log.error("connection=%s cannot be read: %s", name, error)
+        self._unreadable = unreadable
+        _UNREADABLE.set(len(unreadable))
 
     def __iter__(self) -> Iterator[Connection]:
         return iter(self._all)
@@ -77,6 +112,10 @@ class Connections:
         if connection is None or not any(compare_digest(digest, known) for known in connection.api_keys_sha256):
             return None
         return connection
+
+    def admits(self, connection: Connection, remote: str, forwarded_for: str) -> bool:
+        """Tell whether a connection may be used from an address; see `AllowList`."""
+        return self._allow_lists[connection.name].admits(remote, forwarded_for)
 
     def by_basic_login(self, login: str) -> Connection | None:
         """Return the connection of a Basic login; its password is the caller's to check."""

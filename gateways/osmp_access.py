@@ -14,14 +14,13 @@ from aiohttp import web
 
 from actors.settings import Settings
 from gateways.connections import Connection, Connections
+from gateways.networks import AllowList
 from gateways.osmp_dialect import OsmpDialect
 from gateways.osmp_request import OsmpReader
 from gateways.osmp_xml import OsmpXml
 
 _KNOWN_MAX = 4096
 _HEADER_CHARS_MAX = 512
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class InsecureExposureError(ValueError):
@@ -65,36 +64,8 @@ class Desk:
             amount_kopecks_min=connection.amount_kopecks_min,
             amount_kopecks_max=connection.amount_kopecks_max,
         )
-        self._networks = [ipaddress.ip_network(text) for text in connection.allow_networks]
-        self._proxies = [ipaddress.ip_network(text) for text in dialect.trusted_proxies]
-        self._admitted: dict[str, bool] = {}
-
-    def admits(self, remote: str, forwarded_for: str) -> bool:
-        """Tell whether an address is one of the agent's. An empty list admits all."""
-        if not self._networks:
-            return True
-        key = f"{remote} {forwarded_for}" if self._proxies else remote
-        known = self._admitted.get(key)
-        if known is None:
-            if len(self._admitted) >= _KNOWN_MAX:
-                self._admitted.clear()
-            known = self._admitted[key] = _is_in(self._client(remote, forwarded_for), self._networks)
-        return known
-
-    def _client(self, remote: str, forwarded_for: str) -> str:
-        """The address that the nearest proxy saw, if that proxy is ours; else the peer itself."""
-        if forwarded_for and _is_in(remote, self._proxies):
-            return forwarded_for.rpartition(",")[2].strip()
-        return remote
-
-
-def _is_in(address: str, networks: list[Network]) -> bool:
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    mapped = getattr(ip, "ipv4_mapped", None) or ip
-    return any(mapped in network for network in networks)
+        proxies = (*connection.trusted_proxies, *dialect.trusted_proxies)
+        self.admits = AllowList(connection.allow_networks, proxies).admits
 
 
 class Entrance:
@@ -115,9 +86,7 @@ class Entrance:
                 text="Unauthorized\n",
                 headers={"WWW-Authenticate": 'Basic realm="kopeck", charset="UTF-8"'},
             )
-        if not desk.admits(
-            request.remote or "", headers.get("X-Forwarded-For", "") if desk.dialect.trusted_proxies else ""
-        ):
+        if not desk.admits(request.remote or "", headers.get("X-Forwarded-For", "")):
             return web.Response(status=403, text="Forbidden\n")
         return desk
 

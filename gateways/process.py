@@ -3,7 +3,6 @@
 import asyncio
 import logging
 
-import msgspec
 from prometheus_client import REGISTRY
 
 from actors import metrics
@@ -66,7 +65,7 @@ class GatewayProcess:
             try:
                 await self._installation.refresh()
                 await self._reload()
-            except (*AWAY, msgspec.ValidationError) as error:
+            except AWAY as error:
                 _log.warning("gateway=%s keeps its old connections: %s", self._index, error)
 
     async def samples(self) -> bytes:

@@ -18,14 +18,15 @@ _FIELD = re.compile(r"(?:required|unknown) field `([^`]+)`")
 def caller(request: web.Request, connections: Connections, scope: Scope) -> Connection:
     """Return the connection whose key the request bears.
 
-    Errors: `Refused` unauthorized (no key, wrong key) or forbidden (the key has not this scope).
+    Errors: `Refused` unauthorized (no key, wrong key) or forbidden (a foreign address, or not this scope).
     """
     header = request.headers.get("Authorization", "")
     key = header[7:] if header[:7].lower() == "bearer " else request.headers.get("X-Api-Key", "")
     connection = connections.by_api_key(key) if key and len(key) <= 256 and key.isascii() else None
     if connection is None:
         raise Refused("unauthorized", headers={"WWW-Authenticate": 'Bearer realm="kopeck"'})
-    if scope not in connection.scopes:
+    is_admitted = connections.admits(connection, request.remote or "", request.headers.get("X-Forwarded-For", ""))
+    if not is_admitted or scope not in connection.scopes:
         raise Refused("forbidden")
     return connection
 
