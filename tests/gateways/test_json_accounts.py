@@ -92,6 +92,7 @@ async def test_the_ledger_is_read_page_by_page_while_it_grows(door: Client) -> N
     for size in (2, 3, 200):
         query = {"limit": str(size)} | ({"after": after} if after else {})
         page = await (await door.get(LEDGER, params=query)).json()
+        assert len(page["items"]) <= size
         seen += [item["account_seq"] for item in page["items"]]
         after = page["next"]
         assert page["has_more"] is (after is not None)
@@ -138,7 +139,7 @@ async def test_a_cursor_that_is_not_ours_is_refused(door: Client, cursor: str) -
     assert (reply.status, problem["code"], problem["param"]) == (400, "cursor-invalid", "after")
 
 
-@pytest.mark.parametrize("limit", ["0", "-1", "201", "", "x", "1.0", "٣", "9" * 50, "0000000011000000"])
+@pytest.mark.parametrize("limit", ["0", "-1", "201", "", "x", "1.0", "٣", "9" * 50, "0000000011000000", "0" * 5000])
 async def test_a_page_has_a_size(door: Client, limit: str) -> None:
     reply = await door.get(LEDGER, params={"limit": limit})
     problem = await reply.json()

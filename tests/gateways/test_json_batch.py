@@ -89,6 +89,19 @@ async def test_more_rows_than_one_window_and_more_bytes_than_one_payment_may_hav
     assert len(stage.credited()) == 1200
 
 
+async def test_a_large_batch_may_come_in_pieces(stage: Stage, door: Client) -> None:
+    body = b"\n".join(json.dumps(numbered(number)).encode() for number in range(1000))
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for first in range(0, len(body), 40_000):
+            yield body[first : first + 40_000]
+            await door.get("/healthz")  # So that the gateway has read the piece, and waits for the next one.
+
+    reply = await door.post("/v1/payments/batch", data=pieces(), headers=LINES)
+    assert (reply.status, len((await reply.text()).splitlines())) == (200, 1000)
+    assert len(stage.credited()) == 1000
+
+
 async def test_blank_lines_are_no_rows(door: Client) -> None:
     assert [result["row"] for result in await send(door, b"", numbered(1), b"  ", numbered(2), b"\r", b"")] == [1, 2]
     assert await send(door, b"\n\n") == []
