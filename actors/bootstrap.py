@@ -42,6 +42,18 @@ def start_servers(settings: Settings) -> Servers:
     )
 
 
+def revive_servers(settings: Settings) -> list[str]:
+    """Start embedded servers that have died again, where they were; return their names. Errors: `ServerFailed`."""
+    revived = []
+    if not settings.database_url and EmbeddedPostgres(settings.home).pid() is None:
+        EmbeddedPostgres(settings.home).start()
+        revived.append("postgres")
+    if not settings.redis_url and EmbeddedValkey(settings.home).pid() is None:
+        EmbeddedValkey(settings.home).start()
+        revived.append("valkey")
+    return revived
+
+
 def stop_servers(settings: Settings) -> None:
     """Stop the embedded servers; servers of the user's own are left alone."""
     if not settings.redis_url:

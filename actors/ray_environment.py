@@ -14,6 +14,8 @@ _token = Path(os.environ.get("KOPECK_HOME") or default_home()).expanduser().abso
 os.environ["RAY_AUTH_MODE"] = "token"
 os.environ.setdefault("RAY_AUTH_TOKEN_PATH", str(_token))
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+# Ray makes its workers polite to everybody else on the machine; a payment is not less urgent than a backup.
+os.environ.setdefault("RAY_worker_niceness", "0")
 os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 

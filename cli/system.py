@@ -1,6 +1,7 @@
 """The running system, as a block of the program that starts it: servers, Ray, shards, gateways; and its orderly end."""
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,8 +16,11 @@ from actors.run_file import RunFile
 from actors.settings import Settings
 from cli.console import Exit, fail
 from gateways.process import GatewayProcess
+from storage.errors import ServerFailed
 
 _DRAIN_S_MAX = 10.0
+_WATCH_PAUSE_S = 1.0
+_log = logging.getLogger("kopeck.system")
 
 
 class System(msgspec.Struct):
@@ -51,11 +55,33 @@ async def running(settings: Settings, *, gateways: bool = True) -> AsyncIterator
                 if gateways:
                     await _open_doors(system)
                 _tell(system)
-                yield system
+                async with _revival(settings):
+                    yield system
             finally:
                 await _end(system)
     finally:
         bootstrap.stop_servers(settings)
+
+
+@asynccontextmanager
+async def _revival(settings: Settings) -> AsyncIterator[None]:
+    """Watch the embedded servers for the length of a block: one that dies is started again within about a second."""
+    watch = asyncio.get_running_loop().create_task(_revive_for_ever(settings))
+    try:
+        yield
+    finally:
+        watch.cancel()
+        await asyncio.gather(watch, return_exceptions=True)
+
+
+async def _revive_for_ever(settings: Settings) -> None:
+    while True:
+        await asyncio.sleep(_WATCH_PAUSE_S)
+        try:
+            for server in await asyncio.to_thread(bootstrap.revive_servers, settings):
+                _log.error("%s had died and was started again", server)
+        except ServerFailed as error:
+            _log.error("an embedded server has died and does not start: %s", error)
 
 
 @asynccontextmanager
