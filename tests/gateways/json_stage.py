@@ -107,7 +107,7 @@ class Stage:
     """Two shards over one ledger: an open account on each owes 1843.17, and one is closed."""
 
     def __init__(self) -> None:
-        self.settings = Settings(home=Path("unused"), gateway_deadline_ms=300, call_timeout_ms=200)
+        self.settings = Settings(home=Path("unused"), gateway_deadline_ms=300, call_timeout_ms=5_000)
         self.ledger = MemoryLedger(len(SHARDS))
         policy = SplitPolicy(agreement="A", code=PolicyCode.FIFO, version=1, valid_from=datetime.date(2020, 1, 1))
         book = PolicyBook((policy,))
