@@ -32,7 +32,9 @@ class AccountState(msgspec.Struct):
     """State after the event number `seq` of this account.
 
     Shape: `items` holds at most one item a key; a closed one (due 0) stays only while its period is the newest charged
-    one, where it tells the last accruals. `lots` are in the order the payments came, oldest first.
+    one, where it tells the last accruals. `lots` are in the order the payments came, oldest first. `unidentified` has
+    what is left of each receipt for a number that nobody knew, by the receipt's `account_seq`. While there are `holds`
+    (who holds, in order), no money moves to a provider.
     """
 
     account: AccountId
@@ -41,8 +43,9 @@ class AccountState(msgspec.Struct):
     seq: int = 0
     items: dict[LineKey, OpenItem] = {}
     lots: list[AdvanceLot] = []
-    unidentified_kopecks: int = 0
+    unidentified: dict[int, int] = {}
     newest_period: Period = Period(0)
+    holds: tuple[str, ...] = ()
 
     def due_kopecks(self) -> int:
         """Sum of all open items; negative items (credits of providers) included."""

@@ -136,7 +136,24 @@ def _refund(state: AccountState, event: Event) -> None:
 
 
 def _keep_unidentified(state: AccountState, event: Event) -> None:
-    state.unidentified_kopecks += event.amount_kopecks
+    state.unidentified[event.account_seq] = event.amount_kopecks
+
+
+def _release_unidentified(state: AccountState, event: Event) -> None:
+    left = state.unidentified.pop(event.ref) + event.amount_kopecks
+    assert left >= 0, "no receipt is released beyond what is left of it"
+    if left:
+        state.unidentified[event.ref] = left
+
+
+def _place_hold(state: AccountState, event: Event) -> None:
+    assert event.details is not None, "a hold says whose it is"
+    state.holds = tuple(sorted({*state.holds, event.details.hold}))
+
+
+def _release_hold(state: AccountState, event: Event) -> None:
+    assert event.details is not None, "a hold says whose it is"
+    state.holds = tuple(hold for hold in state.holds if hold != event.details.hold)
 
 
 _APPLY: dict[EventKind, Callable[[AccountState, Event], None]] = {
@@ -152,4 +169,7 @@ _APPLY: dict[EventKind, Callable[[AccountState, Event], None]] = {
     EventKind.CORRECTION_NETTED: _move,
     EventKind.BALANCE_TRANSFERRED: _move,
     EventKind.UNIDENTIFIED_RECEIVED: _keep_unidentified,
+    EventKind.UNIDENTIFIED_RELEASED: _release_unidentified,
+    EventKind.HOLD_PLACED: _place_hold,
+    EventKind.HOLD_RELEASED: _release_hold,
 }

@@ -12,6 +12,7 @@ import msgspec
 
 from engine.charge import Kind
 from engine.ids import AccountId, PaymentId, Period, ProviderId, ServiceCode, SourceId, TxnId
+from engine.policy import Commission
 
 
 class Origin(enum.IntEnum):
@@ -57,7 +58,10 @@ class Command(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
 
 
 class AcceptPayment(Command, frozen=True, array_like=True, kw_only=True, tag="pay"):
-    """Take a payment and split it. `keep_if_unknown`: the money was already taken, keep it as unidentified."""
+    """Take a payment and split it. `keep_if_unknown`: the money was already taken, keep it as unidentified.
+
+    `commission`: the terms of the contract that it came under; they replace those of the account's agreement.
+    """
 
     amount_kopecks: int
     channel: str = ""
@@ -66,6 +70,7 @@ class AcceptPayment(Command, frozen=True, array_like=True, kw_only=True, tag="pa
     fee_kopecks: int = 0
     origin: Origin = Origin.PAYER
     keep_if_unknown: bool = False
+    commission: Commission | None = None
 
 
 class ReversePayment(Command, frozen=True, array_like=True, kw_only=True, tag="reverse"):
@@ -95,6 +100,35 @@ class CloseAccount(Command, frozen=True, array_like=True, kw_only=True, tag="clo
     reason: str = ""
 
 
+class PlaceHold(Command, frozen=True, array_like=True, kw_only=True, tag="hold"):
+    """Let no money of this account move to a provider: charges of it wait for somebody (a mapping to be confirmed).
+
+    `hold` names who holds; several may. Payments are accepted, and kept as an advance of the account.
+    """
+
+    hold: str
+    reason: str = ""
+
+
+class ReleaseHold(Command, frozen=True, array_like=True, kw_only=True, tag="unhold"):
+    """Take a hold away; with the last one the advances that waited meet the debts."""
+
+    hold: str
+    reason: str = ""
+
+
+class ReleaseUnidentified(Command, frozen=True, array_like=True, kw_only=True, tag="release"):
+    """Take unidentified money away from the number it was sent for, to be paid where it belongs, or back.
+
+    `receipt_seq` is the `account_seq` of the event that received it. `source` is that event's source: the money goes
+    back into its clearing account.
+    """
+
+    receipt_seq: int
+    amount_kopecks: int
+    reason: str = ""
+
+
 class ChargeLine(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One line of a billing document. Units: kopecks; negative is a correction in the payer's favour."""
 
@@ -114,7 +148,17 @@ class PostCharges(Command, frozen=True, array_like=True, kw_only=True, tag="char
     adjustment: bool = False
 
 
-AnyCommand = AcceptPayment | ReversePayment | RefundAdvance | OpenAccount | CloseAccount | PostCharges
+AnyCommand = (
+    AcceptPayment
+    | ReversePayment
+    | RefundAdvance
+    | OpenAccount
+    | CloseAccount
+    | PostCharges
+    | PlaceHold
+    | ReleaseHold
+    | ReleaseUnidentified
+)
 
 
 def fingerprint(*parts: object) -> bytes:

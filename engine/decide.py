@@ -9,9 +9,9 @@ import datetime
 from engine import limits
 from engine.account import AccountState, Status
 from engine.advances import close_with_advances, keep_by_last_accruals
-from engine.allocation import Split, allocate
+from engine.allocation import allocate
 from engine.calendar import barred_before
-from engine.charge import DEBT_KINDS, Kind, LineKey
+from engine.charge import ACCOUNT_ADVANCE, DEBT_KINDS, Kind, LineKey
 from engine.commands import (
     AcceptPayment,
     AnyCommand,
@@ -19,8 +19,11 @@ from engine.commands import (
     Command,
     Earmark,
     OpenAccount,
+    PlaceHold,
     PostCharges,
     RefundAdvance,
+    ReleaseHold,
+    ReleaseUnidentified,
     ReversePayment,
 )
 from engine.commission import fee_kopecks, withheld_lines
@@ -54,6 +57,10 @@ def decide(
         return decide_reversal(state, command, book, trail)
     if isinstance(command, RefundAdvance):
         return decide_refund(state, command)
+    if isinstance(command, ReleaseUnidentified):
+        return _release_unidentified(state, command)
+    if isinstance(command, PlaceHold | ReleaseHold):
+        return _hold_or_release(state, command, book)
     return _open_or_close(state, command)
 
 
@@ -94,6 +101,8 @@ def _accept_payment(state: AccountState, command: AcceptPayment, book: PolicyBoo
     reason = _refuse_earmark(state, command.earmark, policy) if command.earmark is not None else None
     if reason is not None:
         return Rejected(reason)
+    if state.holds:
+        return Accepted((_payment(state, command, policy, {ACCOUNT_ADVANCE: command.amount_kopecks}),))
     return _split(state, command, policy, on)
 
 
@@ -112,8 +121,10 @@ def _split(state: AccountState, command: AcceptPayment, policy: SplitPolicy, on:
         origin=command.origin,
         barred_before=_barred_before(policy, on),
     )
-    payment = _payment(state, command, policy, split)
-    return Accepted((*before, payment), len(before))
+    lines = split.paid
+    for service, provider, kopecks in keep_by_last_accruals(state, split.advances, policy):
+        lines[LineKey(service, provider, Period(0), Kind.ADVANCE)] = kopecks
+    return Accepted((*before, _payment(state, command, policy, lines)), len(before))
 
 
 def _needs_order(state: AccountState, policy: SplitPolicy) -> bool:
@@ -137,15 +148,13 @@ def _put_in_order(state: AccountState, command: Command, policy: SplitPolicy) ->
     return work
 
 
-def _payment(state: AccountState, command: AcceptPayment, policy: SplitPolicy, split: Split) -> Event:
-    lines = split.paid
-    for service, provider, kopecks in keep_by_last_accruals(state, split.advances, policy):
-        lines[LineKey(service, provider, Period(0), Kind.ADVANCE)] = kopecks
+def _payment(state: AccountState, command: AcceptPayment, policy: SplitPolicy, lines: dict[LineKey, int]) -> Event:
     assert sum(lines.values()) == command.amount_kopecks, "allocations + advance = amount"
     on_top = command.fee_kopecks
-    if policy.commission is not None:
-        fee = fee_kopecks(command.amount_kopecks, policy.commission)
-        if policy.commission.mode is CommissionMode.WITHHELD:
+    commission = command.commission or policy.commission
+    if commission is not None:
+        fee = fee_kopecks(command.amount_kopecks, commission)
+        if commission.mode is CommissionMode.WITHHELD:
             lines |= withheld_lines(fee, lines)
         else:
             on_top = fee
@@ -163,13 +172,14 @@ def _payment(state: AccountState, command: AcceptPayment, policy: SplitPolicy, s
 
 
 def _payment_details(command: AcceptPayment, fee_on_top_kopecks: int) -> Details | None:
-    if not (fee_on_top_kopecks or command.doc_period or command.earmark or command.origin):
+    if not (fee_on_top_kopecks or command.doc_period or command.earmark or command.origin or command.commission):
         return None
     return Details(
         doc_period=command.doc_period,
         earmark=command.earmark,
         origin=command.origin,
         fee_on_top_kopecks=fee_on_top_kopecks,
+        commission=command.commission,
     )
 
 
@@ -266,10 +276,48 @@ def _settle_charges(state: AccountState, command: PostCharges, book: PolicyBook,
     moves = net_corrections(work.state.items.values())
     if moves:
         work.add(draft(work.state, command, EventKind.CORRECTION_NETTED, moves))
-    policy = book.in_force(state.agreement, local_date(command.accepted_at_us, book))
-    if policy is not None:
-        close_with_advances(work, command, policy)
+    _close_with_advances(work, command, book)
     return Accepted(tuple(work.events))
+
+
+def _close_with_advances(work: Draft, command: Command, book: PolicyBook) -> None:
+    policy = book.in_force(work.state.agreement, local_date(command.accepted_at_us, book))
+    if policy is not None and not work.state.holds:
+        close_with_advances(work, command, policy)
+
+
+# Holds, unidentified money -------------------------------------------------------------------------------------------
+
+
+def _hold_or_release(state: AccountState, command: PlaceHold | ReleaseHold, book: PolicyBook) -> Decision:
+    """Repeating either changes nothing, and is refused as that."""
+    if state.status is Status.UNKNOWN:
+        return Rejected(Reason.ACCOUNT_UNKNOWN)
+    places = isinstance(command, PlaceHold)
+    if places is (command.hold in state.holds):
+        return Rejected(Reason.HOLD_UNCHANGED)
+    work = Draft(state)
+    kind = EventKind.HOLD_PLACED if places else EventKind.HOLD_RELEASED
+    work.add(draft(work.state, command, kind, {}, details=Details(hold=command.hold, reason=command.reason)))
+    _close_with_advances(work, command, book)
+    return Accepted(tuple(work.events))
+
+
+def _release_unidentified(state: AccountState, command: ReleaseUnidentified) -> Decision:
+    if command.amount_kopecks <= 0:
+        return Rejected(Reason.AMOUNT_NOT_POSITIVE)
+    if command.amount_kopecks > state.unidentified.get(command.receipt_seq, 0):
+        return Rejected(Reason.UNIDENTIFIED_TOO_SMALL)
+    event = draft(
+        state,
+        command,
+        EventKind.UNIDENTIFIED_RELEASED,
+        {},
+        amount_kopecks=-command.amount_kopecks,
+        ref=command.receipt_seq,
+        details=Details(reason=command.reason) if command.reason else None,
+    )
+    return Accepted((event,))
 
 
 # Accounts ------------------------------------------------------------------------------------------------------------

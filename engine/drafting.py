@@ -81,8 +81,9 @@ class Draft:
             seq=state.seq,
             items={key: copy(item) for key, item in state.items.items()},
             lots=[copy(lot) for lot in state.lots],
-            unidentified_kopecks=state.unidentified_kopecks,
+            unidentified=dict(state.unidentified),
             newest_period=state.newest_period,
+            holds=state.holds,
         )
         self.events: list[Event] = []
 

@@ -8,6 +8,9 @@ Conventions of `keys` and `amounts` (parallel, one line each):
 - AdvanceApplied: what each debt key was paid from the lot of payment `ref`, and the ADVANCE line with minus; sum zero.
 - CorrectionNetted, BalanceTransferred: signed changes of debts; sum zero.
 - Refunded: ADVANCE lines with minus, `amount_kopecks` negative.
+- UnidentifiedReceived, UnidentifiedReleased: no lines; the latter's `amount_kopecks` is negative, `ref` the former's
+  `account_seq`.
+- HoldPlaced, HoldReleased: no lines, no money; `details.hold` says whose.
 """
 
 import datetime
@@ -18,6 +21,7 @@ import msgspec
 from engine.charge import Kind, LineKey
 from engine.commands import Earmark, Origin
 from engine.ids import AccountId, Period, SourceId, TxnId
+from engine.policy import Commission
 
 
 class EventKind(enum.IntEnum):
@@ -35,6 +39,9 @@ class EventKind(enum.IntEnum):
     CORRECTION_NETTED = 10
     BALANCE_TRANSFERRED = 11
     UNIDENTIFIED_RECEIVED = 12
+    UNIDENTIFIED_RELEASED = 13
+    HOLD_PLACED = 14
+    HOLD_RELEASED = 15
 
 
 class Details(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -48,6 +55,8 @@ class Details(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     origin: Origin = Origin.PAYER
     fee_on_top_kopecks: int = 0
     reason: str = ""
+    hold: str = ""
+    commission: Commission | None = None
     transferred: tuple[tuple[LineKey, LineKey], ...] = ()
 
 

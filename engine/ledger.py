@@ -44,7 +44,7 @@ def postings(event: Event) -> tuple[Posting, ...]:
 
     Shape: in the order of the event's lines; empty for events that move no money.
     """
-    if event.kind is EventKind.UNIDENTIFIED_RECEIVED:
+    if event.kind in _UNIDENTIFIED:
         return (_posting(Ledger.SOURCE_CLEARING, event.source, Ledger.UNIDENTIFIED_RECEIPTS, "", event.amount_kopecks),)
     legs = [_line(event, key, kopecks) for key, kopecks in zip(event.keys, event.amounts, strict=True)]
     on_top = event.details.fee_on_top_kopecks if event.details is not None else 0
@@ -53,6 +53,7 @@ def postings(event: Event) -> tuple[Posting, ...]:
     return tuple(leg for leg in legs if leg is not None)
 
 
+_UNIDENTIFIED = (EventKind.UNIDENTIFIED_RECEIVED, EventKind.UNIDENTIFIED_RELEASED)
 _CHARGES = (EventKind.CHARGE_POSTED, EventKind.CHARGE_ADJUSTED, EventKind.PENALTY_ACCRUED)
 _INSIDE = (EventKind.CORRECTION_NETTED, EventKind.BALANCE_TRANSFERRED)
 

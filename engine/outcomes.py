@@ -31,6 +31,8 @@ class Reason(enum.IntEnum):
     ADVANCE_TOO_SMALL = 16
     NOTHING_TO_POST = 17
     LIMIT_EXCEEDED = 18
+    UNIDENTIFIED_TOO_SMALL = 19
+    HOLD_UNCHANGED = 20
 
 
 class Accepted(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ from engine.drafting import draft
 from engine.events import Details, Event, EventKind
 from engine.ids import Period
 from engine.outcomes import Accepted, Reason, Rejected
-from engine.policy import PolicyBook
+from engine.policy import Commission, PolicyBook
 
 
 def decide_reversal(
@@ -111,14 +111,22 @@ def _fee_back(
             if key.kind is Kind.FEE:
                 taken[key] = taken.get(key, 0) + kopecks
     left = sum(taken.values())
-    policy = book.named(agreement, trail[0].policy)
+    commission = _commission_of(trail[0], book, agreement)
     fee = left
-    if not is_all and policy is not None and policy.commission is not None:
-        fee = min(left, fee_kopecks(amount, policy.commission))
+    if not is_all and commission is not None:
+        fee = min(left, fee_kopecks(amount, commission))
     if not fee:
         return {}
     keys = list(taken)
     return {k: part for k, part in zip(keys, share(fee, keys, list(taken.values())), strict=True) if part}
+
+
+def _commission_of(payment: Event, book: PolicyBook, agreement: str) -> Commission | None:
+    """The terms that took the payment's fee: those of its contract, else of the policy that decided it."""
+    if payment.details is not None and payment.details.commission is not None:
+        return payment.details.commission
+    policy = book.named(agreement, payment.policy)
+    return policy.commission if policy is not None else None
 
 
 def decide_refund(state: AccountState, command: RefundAdvance) -> Accepted | Rejected:

@@ -89,7 +89,7 @@ class Connections:
 
     def _read_or_keep(self, row: Row, unreadable: dict[str, str]) -> Connection | None:
         try:
-            return _read(row)
+            return read_connection(row)
         except (msgspec.DecodeError, UnicodeError) as error:  # A ValidationError is a DecodeError.
             unreadable[row.connection] = str(error)
         known = self._by_name.get(row.connection)
@@ -122,6 +122,7 @@ class Connections:
         return self._by_login.get(login)
 
 
-def _read(row: Row) -> Connection:
+def read_connection(row: Row) -> Connection:
+    """Read a stored connection. Errors: msgspec.DecodeError or UnicodeError for settings that are none."""
     connection = msgspec.json.decode(row.settings, type=Connection)
     return msgspec.structs.replace(connection, name=row.connection, dialect=row.dialect, active=row.active)

@@ -53,6 +53,8 @@ REASON_CODES: Mapping[Reason, Code] = {
     Reason.REVERSAL_TOO_LARGE: Code.OTHER,
     Reason.ADVANCE_TOO_SMALL: Code.OTHER,
     Reason.NOTHING_TO_POST: Code.OTHER,
+    Reason.UNIDENTIFIED_TOO_SMALL: Code.OTHER,
+    Reason.HOLD_UNCHANGED: Code.OTHER,
     # Troubles of ours, which a person mends: the payer's money must not go back because of them.
     Reason.POLICY_MISSING: Code.TEMPORARY,
     Reason.LIMIT_EXCEEDED: Code.TEMPORARY,

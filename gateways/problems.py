@@ -61,6 +61,8 @@ PROBLEMS = _table(
     Problem("reversal-too-large", 422, "Сумма возврата больше остатка платежа", "More than is left of the payment"),
     Problem("advance-too-small", 422, "Аванса на счёте недостаточно", "The advance is smaller than that"),
     Problem("nothing-to-post", 422, "Нет строк для проведения", "There is nothing to post"),
+    Problem("unidentified-too-small", 422, "Невыясненной суммы недостаточно", "The unidentified receipt is smaller"),
+    Problem("hold-unchanged", 409, "Удержание уже в таком состоянии", "The hold is already like that"),
     Problem("limit-exceeded", 422, "Превышен предел", "A limit is exceeded"),
     Problem("internal", 500, "Внутренняя ошибка", "An error of ours", "same-key"),
     Problem("busy", 503, "Система занята, повторите запрос", "Busy, try again", "yes"),

@@ -25,7 +25,7 @@ COPY_HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 COPY_TRAILER = b"\xff\xff"
 HASH_BYTES = 16
 GENESIS_HASH = bytes(HASH_BYTES)
-SNAPSHOT_VERSION = 1
+SNAPSHOT_VERSION = 2
 
 _PG_EPOCH_US = 946_684_800_000_000  # 2000-01-01 UTC, where Postgres counts microseconds from.
 _UNIX_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
@@ -58,7 +58,7 @@ class Stamp(NamedTuple):
 
 
 class _Snapshot(msgspec.Struct, array_like=True):
-    """An `AccountState` as stored, version 1."""
+    """An `AccountState` as stored, version 2."""
 
     account: AccountId
     status: Status
@@ -66,8 +66,9 @@ class _Snapshot(msgspec.Struct, array_like=True):
     seq: int
     items: tuple[OpenItem, ...]
     lots: list[AdvanceLot]
-    unidentified_kopecks: int
+    unidentified: dict[int, int]
     newest_period: Period
+    holds: tuple[str, ...]
 
 
 _snapshot_encoder = msgspec.msgpack.Encoder()
@@ -215,8 +216,9 @@ def pack_snapshot(state: AccountState) -> bytes:
             state.seq,
             tuple(state.items.values()),
             state.lots,
-            state.unidentified_kopecks,
+            state.unidentified,
             state.newest_period,
+            state.holds,
         )
     )
 
@@ -231,6 +233,7 @@ def unpack_snapshot(content: bytes) -> AccountState:
         seq=stored.seq,
         items={item.key: item for item in stored.items},
         lots=stored.lots,
-        unidentified_kopecks=stored.unidentified_kopecks,
+        unidentified=stored.unidentified,
         newest_period=stored.newest_period,
+        holds=stored.holds,
     )

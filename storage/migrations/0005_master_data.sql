@@ -1,0 +1,1 @@
+-- Why: master classifiers and the mapping of senders codes to them.

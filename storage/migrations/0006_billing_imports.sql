@@ -1,0 +1,1 @@
+-- Why: billing files are staged, checked and posted.

@@ -1,0 +1,1 @@
+-- Why: registers of agents and bank statements are matched with what was taken online.

@@ -1,0 +1,1 @@
+-- Why: penalties accrued over the region keep their printable calculation.
