@@ -1,1 +1,2 @@
 -- Why: billing files are staged, checked and posted.
+SELECT 1;

@@ -1,1 +1,2 @@
 -- Why: registers of agents and bank statements are matched with what was taken online.
+SELECT 1;

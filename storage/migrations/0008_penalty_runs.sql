@@ -1,1 +1,2 @@
 -- Why: penalties accrued over the region keep their printable calculation.
+SELECT 1;
