@@ -37,8 +37,10 @@ class Place(NamedTuple):
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """A file as handed over. `connection`: whose it is; `profile`: how it is written, empty for what the contract says;
-    `day`: the operating day that it covers, None to take it from its lines; `who`: the person or program that brought it.
+    """A file as handed over.
+
+    `connection`: whose it is. `profile`: how it is written, empty for what the contract says. `day`: the operating day
+    that it covers, None to take it from its lines. `who`: the person or program that brought it.
     """
 
     name: str
@@ -88,7 +90,9 @@ def _contract(row: reference.ConnectionRow) -> Contract:
     return msgspec.structs.replace(contract, name=row.connection)
 
 
-async def receive(place: Place, content: BinaryIO, delivery: Delivery, size_bytes_max: int) -> tuple[ReceivedFile, bool]:
+async def receive(
+    place: Place, content: BinaryIO, delivery: Delivery, size_bytes_max: int
+) -> tuple[ReceivedFile, bool]:
     """Keep a file as received and register it; return it, and whether it is new.
 
     Rule: the same content of the same connection is the same file, whatever its name. Errors: `NoSuchConnection`,
@@ -122,7 +126,9 @@ async def profile_named(database_url: str, name: str, version: int = 0) -> Profi
     profile = decode(stored.settings) if stored is not None else PRESETS.get(name)
     if profile is None or profile.kind not in (FileKind.REGISTER, FileKind.STATEMENT):
         raise NoSuchProfile(name)
-    return msgspec.structs.replace(profile, name=name, version=stored.version if stored is not None else profile.version)
+    return msgspec.structs.replace(
+        profile, name=name, version=stored.version if stored is not None else profile.version
+    )
 
 
 async def look_through(place: Place, file: ReceivedFile, contract: Contract) -> Survey:

@@ -6,11 +6,9 @@ run is simply begun again: lines with an outcome are passed over, and a command 
 receipt, in which the channel tells whether a register or an online payment was first.
 """
 
-import datetime
 import time
 from collections.abc import Sequence
 
-import msgspec
 from prometheus_client import Counter
 
 from actors import register_intake, statement_run
@@ -84,11 +82,15 @@ async def match(place: Place, file: int, contract: Contract) -> None:
     await _post_payments(place, file, contract)
     await taken.follow(place.database_url)
     await _post_refunds(place, file, contract)
-    today = contract.local_date(time.time_ns() // 1000)
+    await registers.finish(place.database_url, file, case_terms(contract))
+    await statement_run.match_transfers(place.database_url)
+
+
+def case_terms(contract: Contract) -> CaseTerms:
+    """Say what becomes a case, and until when it must be solved if it is opened now."""
     terms = contract.register
-    due_on = add_working_days(today, terms.case_working_days)
-    case_terms = CaseTerms(due_on=due_on, pays_online=terms.pays_online, shift_days_max=terms.shift_days_max)
-    await registers.finish(place.database_url, file, case_terms)
+    due_on = add_working_days(contract.local_date(time.time_ns() // 1000), terms.case_working_days)
+    return CaseTerms(due_on=due_on, pays_online=terms.pays_online, shift_days_max=terms.shift_days_max)
 
 
 # Payments ------------------------------------------------------------------------------------------------------------

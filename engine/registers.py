@@ -65,10 +65,11 @@ class RegisterTerms(msgspec.Struct, frozen=True, kw_only=True):
     first rule that matches; none means they are the same. `accounts`: likewise from the number as sent to ours.
     `cut_off_minutes`: the minute of the local day at which the next operating day begins (1440 is midnight).
     `due_days`, `due_minutes`: when the register of a day must be here: so many days later, at this local minute.
-    `expected_since`: from this day on a register comes for every operating day; missing it is an incident. `pays_online`: payments come
-    online too; if not, all of them come by register alone, and that is no case. `many_days`: one file may cover
-    several operating days. `reverses_refunds`: a refund line reverses its payment; else a person decides.
-    `payer_inn`, `payer_account`: whom the bank statement names when the agent transfers the money.
+    `expected_since`: from this day on a register comes for every operating day; missing it is an incident.
+    `pays_online`: payments come online too; if not, all come by register alone, and that is no case. `many_days`: one
+    file may cover several operating days. `reverses_refunds`: a refund line reverses its payment; else a person
+    decides. `shift_days_max`: how far an online payment's day may be from its line's without a case. `payer_inn`,
+    `payer_account`: whom the bank statement names when the agent transfers the money.
     """
 
     profile: str = "bank-12"

@@ -134,6 +134,4 @@ def _compare(found: Survey, totals: RegisterTotals) -> None:
         ("сумма комиссий", totals.fee_kopecks, found.fee_kopecks),
     ):
         if told is not None and told != counted:
-            found.add_fault(
-                totals.row, f"{what} в итоге {format_roubles(told)}, по строкам {format_roubles(counted)}"
-            )
+            found.add_fault(totals.row, f"{what} в итоге {format_roubles(told)}, по строкам {format_roubles(counted)}")

@@ -32,7 +32,8 @@ async def incomplete(database_url: str, connection_name: str, days: list[datetim
 
 # Served by registers_by_day and register_lines_by_day. Registers that are not done yet keep a day from being complete.
 _HERE = """
-    SELECT count(*) AS registers, bool_and(f.state = 'done') AS are_done FROM registers r JOIN received_files f USING (file)
+    SELECT count(*) AS registers, bool_and(f.state = 'done') AS are_done
+    FROM registers r JOIN received_files f USING (file)
     WHERE r.connection = $1 AND (r.day = $3
         OR r.file IN (SELECT l.file FROM register_lines l WHERE l.source = $2 AND l.day = $3))"""
 
@@ -77,9 +78,7 @@ async def close_day(database_url: str, day: Day, due_on: datetime.date) -> str:
             return "missing"
         if not here["are_done"]:
             return "waiting"
-        await connection.execute(
-            _OPEN_MISSING, day.connection, day.source, day.day, due_on, day.begins_at, day.ends_at
-        )
+        await connection.execute(_OPEN_MISSING, day.connection, day.source, day.day, due_on, day.begins_at, day.ends_at)
         await connection.execute(_MARK, day.connection, day.day, "complete")
         return "complete"
 

@@ -141,14 +141,15 @@ _MATCHES = """
     FROM online o WHERE l.file = $1 AND l.row = o.row"""
 
 
-
 async def match_online(database_url: str, file: int, shift_minutes: int) -> None:
     """Give an outcome to every line that is a duplicate or came online.
 
     Rule: `taken` was brought up to date before. `shift_minutes`: from an instant to its operating day, see `Contract`.
     """
     async with connected(database_url) as connection, connection.transaction():
-        await connection.execute("UPDATE received_files SET state = 'posting' WHERE file = $1 AND state = 'staged'", file)
+        await connection.execute(
+            "UPDATE received_files SET state = 'posting' WHERE file = $1 AND state = 'staged'", file
+        )
         await connection.execute(_DUPLICATES, file)
         await connection.execute(_MATCHES, file, shift_minutes)
 
@@ -182,7 +183,9 @@ async def record(database_url: str, file: int, decided: Sequence[Decided]) -> No
     """Write how lines ended, all at once."""
     if decided:
         async with connected(database_url) as connection:
-            await connection.execute(_RECORD, file, *map(list, zip(*map(msgspec.structs.astuple, decided), strict=True)))
+            await connection.execute(
+                _RECORD, file, *map(list, zip(*map(msgspec.structs.astuple, decided), strict=True))
+            )
 
 
 class Refundable(msgspec.Struct, frozen=True, kw_only=True):
@@ -281,6 +284,12 @@ async def finish(database_url: str, file: int, terms: CaseTerms) -> None:
         await connection.execute(_DONE, file)
 
 
+async def open_line_cases(database_url: str, file: int, terms: CaseTerms) -> None:
+    """Open the cases that follow from lines of a register and are not open yet."""
+    async with connected(database_url) as connection:
+        await connection.execute(_OPEN_CASES, file, terms.due_on, terms.pays_online, terms.shift_days_max)
+
+
 async def find(database_url: str, file: int) -> Register | None:
     """Return a register by its file, or None."""
     async with connected(database_url) as connection:
@@ -302,3 +311,35 @@ async def sums(database_url: str, file: int) -> list[OutcomeSum]:
             file,
         )
     return [OutcomeSum(**row) for row in rows]
+
+
+async def problems(database_url: str, file: int, limit: int) -> list[tuple[int, str]]:
+    """Return the first lines of which something must be said, and what."""
+    async with connected(database_url) as connection:
+        rows = await connection.fetch(
+            "SELECT row, problem FROM register_lines WHERE file = $1 AND problem <> '' ORDER BY row LIMIT $2",
+            *(file, limit),
+        )
+    return [(row["row"], row["problem"]) for row in rows]
+
+
+async def line(database_url: str, file: int, row: int) -> Line:
+    """Return one line, which must be there."""
+    async with connected(database_url) as connection:
+        found = await connection.fetchrow(
+            """SELECT file, row, day, operated_at, paid_kopecks, transferred_kopecks, fee_kopecks, period, source,
+                txn_id, account, account_as_sent, refund_of, point, payer, address
+            FROM register_lines WHERE file = $1 AND row = $2""",
+            *(file, row),
+        )
+    return Line(**found)
+
+
+async def amend_rejected(database_url: str, file: int, decided: Decided) -> None:
+    """Give a rejected line the outcome that it has now that its reason was mended; once."""
+    async with connected(database_url) as connection:
+        await connection.execute(
+            """UPDATE register_lines SET outcome = $3, ours_kopecks = $4, payment_id = $5, online_day = $6, problem = ''
+            WHERE file = $1 AND row = $2 AND outcome = 'rejected'""",
+            *(file, decided.row, decided.outcome, decided.ours_kopecks, decided.payment_id, decided.online_day),
+        )

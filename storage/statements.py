@@ -40,7 +40,7 @@ class Transfer(msgspec.Struct, frozen=True, kw_only=True):
     arrived_kopecks: int | None
 
 
-class Payer(msgspec.Struct, frozen=True, kw_only=True):
+class Payer(msgspec.Struct, frozen=True):
     """Whom a statement names when a connection's agent transfers money; empty is anybody."""
 
     connection: str
@@ -72,22 +72,25 @@ async def add(database_url: str, file: int, entries: Sequence[Entry]) -> int:
 # Served by registers_waiting; the movement by the unique constraint (number, date) or statement_entries_by_payer.
 # A register that names no order is paid by a movement of its very sum, from its agent, in the days after it.
 _TRANSFERS = """
-    WITH owed AS (
-        SELECT min(r.file) AS file, array_agg(r.file ORDER BY r.file) AS files, min(r.day) AS day, r.order_number, r.order_on,
-            sum(r.transferred_kopecks)::bigint AS transferred_kopecks
+    WITH waiting AS (
+        SELECT file, order_number, order_on FROM registers WHERE connection = $1 AND transfer_state <> 'arrived'),
+    owed AS (
+        SELECT min(r.file) AS file, array_agg(r.file ORDER BY r.file) AS files, min(r.day) AS day,
+            r.order_number, r.order_on, sum(r.transferred_kopecks)::bigint AS transferred_kopecks
         FROM registers r
-        WHERE r.connection = $1 AND (r.order_number <> '' AND (r.order_number, r.order_on) IN (
-                SELECT w.order_number, w.order_on FROM registers w
-                WHERE w.connection = $1 AND w.transfer_state <> 'arrived' AND w.order_number <> '')
-            OR r.order_number = '' AND r.transfer_state <> 'arrived' AND r.transferred_kopecks > 0)
-        GROUP BY r.order_number, r.order_on, CASE WHEN r.order_number = '' THEN r.file END)
+        WHERE r.connection = $1 AND CASE r.order_number
+            WHEN '' THEN r.file IN (SELECT file FROM waiting) AND r.transferred_kopecks > 0
+            ELSE EXISTS (SELECT FROM waiting w WHERE w.order_number = r.order_number
+                AND w.order_on IS NOT DISTINCT FROM r.order_on) END
+        GROUP BY r.order_number, r.order_on, CASE r.order_number WHEN '' THEN r.file END)
     SELECT o.*, e.entry, e.amount_kopecks AS arrived_kopecks
     FROM owed o LEFT JOIN LATERAL (
         SELECT e.entry, e.amount_kopecks FROM statement_entries e
         WHERE e.amount_kopecks > 0 AND ($2 = '' OR e.other_inn = $2) AND ($3 = '' OR e.other_account = $3)
-            AND (o.order_number <> '' AND e.number = o.order_number AND e.dated_on = o.order_on
-                OR o.order_number = '' AND $2 || $3 <> '' AND e.register IS NULL
-                    AND e.amount_kopecks = o.transferred_kopecks AND e.booked_on BETWEEN o.day AND o.day + 14)
+            AND (e.register IS NULL OR e.register = ANY(o.files))
+            AND CASE o.order_number WHEN '' THEN $2 || $3 <> '' AND e.amount_kopecks = o.transferred_kopecks
+                ELSE e.number = o.order_number END
+            AND (e.dated_on = o.order_on OR o.order_on IS NULL AND e.booked_on BETWEEN o.day AND o.day + 14)
         ORDER BY e.booked_on, e.entry LIMIT 1) e ON true
     ORDER BY o.file"""
 
@@ -100,19 +103,20 @@ async def transfers(database_url: str, payer: Payer) -> list[Transfer]:
 
 
 async def settle(database_url: str, payer: Payer, transfer: Transfer, due_on: datetime.date, *, is_late: bool) -> str:
-    """Write what became of a transfer: `arrived`, `differs`, `late`, or `waiting`; open or solve its cases."""
-    subject = f"order/{transfer.file}" if not transfer.order_number else (
-        f"order/{transfer.order_number}/{transfer.order_on}"
-    )
-    state = _state(transfer, is_late=is_late)
+    """Write what became of a transfer: `arrived`, `differs`, `late`, or `waiting`; open or solve its cases.
+
+    Rule: a movement pays for one transfer; if another took it meanwhile, this one goes on waiting.
+    """
+    named = f"{transfer.order_number}/{transfer.order_on}" if transfer.order_number else str(transfer.file)
+    subject = f"order/{named}"
     async with connected(database_url) as connection, connection.transaction():
+        if transfer.entry is not None and not await _claim(connection, transfer):
+            return "waiting"
+        state = _state(transfer, is_late=is_late)
         await connection.execute(
             "UPDATE registers SET transfer_state = $2 WHERE file = ANY($1::bigint[])", transfer.files, state
         )
-        if transfer.entry is not None:
-            await connection.execute(
-                "UPDATE statement_entries SET register = $2 WHERE entry = $1", transfer.entry, transfer.file
-            )
+        if state in ("arrived", "differs"):
             await solve_found(connection, CaseKind.STATEMENT_MISSING, payer.source, subject, "поступило по выписке")
         if state == "arrived":
             await solve_found(connection, CaseKind.STATEMENT_AMOUNT, payer.source, subject, "сумма сошлась")
@@ -120,6 +124,15 @@ async def settle(database_url: str, payer: Payer, transfer: Transfer, due_on: da
         if kind is not None:
             await open_case(connection, _case(kind, payer, transfer, subject, due_on))
     return state
+
+
+async def _claim(connection: asyncpg.Connection, transfer: Transfer) -> bool:
+    claimed = await connection.execute(
+        """UPDATE statement_entries SET register = $2
+        WHERE entry = $1 AND (register IS NULL OR register = ANY($3::bigint[]))""",
+        *(transfer.entry, transfer.file, transfer.files),
+    )
+    return bool(claimed == "UPDATE 1")
 
 
 def _state(transfer: Transfer, *, is_late: bool) -> str:

@@ -27,16 +27,16 @@ _END = "SELECT seq FROM shards WHERE shard = $1"
 # differ, and lets older partitions be pruned.
 _TAKE = """
     INSERT INTO taken (payment_id, kopecks, accepted_at, by_register, source, txn_id, account)
-    SELECT $5 * $1::bigint + seq, amount_kopecks, accepted_at, channel = $6, source, txn_id, account FROM events
-    WHERE shard = $1 AND seq > $2 AND seq <= $3 AND recorded_at >= $4 - interval '1 day' AND kind = ANY($7::smallint[])
+    SELECT $5::bigint * $1::bigint + seq, amount_kopecks, accepted_at, channel = $6, source, txn_id, account FROM events
+    WHERE shard = $1 AND seq > $2 AND seq <= $3 AND recorded_at >= $4::timestamptz - interval '1 day' AND kind = ANY($7::smallint[])
     ON CONFLICT DO NOTHING"""
 
 # What is undone may be another shard's payment, not passed yet (its account has moved): it comes along.
 _TAKE_UNDONE = """
     INSERT INTO taken (payment_id, kopecks, accepted_at, by_register, source, txn_id, account)
-    SELECT $5 * p.shard::bigint + p.seq, p.amount_kopecks, p.accepted_at, p.channel = $6, p.source, p.txn_id, p.account
+    SELECT $5::bigint * p.shard + p.seq, p.amount_kopecks, p.accepted_at, p.channel = $6, p.source, p.txn_id, p.account
     FROM events e JOIN events p ON p.account = e.account AND p.account_seq = e.ref
-    WHERE e.shard = $1 AND e.seq > $2 AND e.seq <= $3 AND e.recorded_at >= $4 - interval '1 day'
+    WHERE e.shard = $1 AND e.seq > $2 AND e.seq <= $3 AND e.recorded_at >= $4::timestamptz - interval '1 day'
         AND e.kind = ANY($7::smallint[])
     ON CONFLICT DO NOTHING"""
 
@@ -47,7 +47,7 @@ _UNDO = """
     FROM (
         SELECT p.source, p.txn_id, -sum(e.amount_kopecks)::bigint AS kopecks
         FROM events e JOIN events p ON p.account = e.account AND p.account_seq = e.ref
-        WHERE e.shard = $1 AND e.seq > $2 AND e.seq <= $3 AND e.recorded_at >= $4 - interval '1 day'
+        WHERE e.shard = $1 AND e.seq > $2 AND e.seq <= $3 AND e.recorded_at >= $4::timestamptz - interval '1 day'
             AND e.kind = ANY($5::smallint[]) AND NOT starts_with(e.txn_id, $6)
         GROUP BY p.source, p.txn_id
     ) AS undone
@@ -55,7 +55,7 @@ _UNDO = """
 
 _MOVE = """
     UPDATE taken_cursors SET seq = $2, recorded_at = coalesce(
-        (SELECT max(recorded_at) FROM events WHERE shard = $1 AND seq = $2 AND recorded_at >= $3 - interval '1 day'),
+        (SELECT max(recorded_at) FROM events WHERE shard = $1 AND seq = $2 AND recorded_at >= $3::timestamptz - interval '1 day'),
         recorded_at)
     WHERE shard = $1"""
 

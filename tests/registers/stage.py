@@ -1,0 +1,200 @@
+"""The stage of the registers' tests: a real Postgres, two real shards in this process, one bank with its contract."""
+
+import asyncio
+import datetime
+import io
+import itertools
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import asyncpg
+import msgspec
+
+from actors.client import Router, Routes, Transport
+from actors.register_intake import Delivery, Place, receive
+from actors.register_run import work
+from actors.settings import Settings
+from actors.shard import Shard
+from engine.commands import AcceptPayment, AnyCommand, ChargeLine, OpenAccount, PostCharges, fingerprint
+from engine.ids import AccountId, Period, ProviderId, ServiceCode, ShardId, SourceId, TxnId
+from engine.money import format_roubles
+from engine.outcomes import Acknowledged, Receipt
+from engine.policy import PolicyBook, PolicyCode, SplitPolicy
+from engine.registers import Contract, RegisterTerms
+from engine.sharding import SLOTS
+from storage import codec, reference
+from storage.archive import Archive
+from storage.audit import audit
+from storage.journal import PostgresJournal
+from storage.received import ReceivedFile
+from storage.reference import ConnectionRow
+
+BANK = "bank"
+SOURCE = SourceId("bank")
+SHARDS = (ShardId(1), ShardId(2))
+ANNA, BORIS, VERA = (AccountId(number) for number in ("007001020003", "007001020011", "007001020025"))
+NOBODY = AccountId("007001020004")
+"""A number that is no account; Anna's with the last digit wrong."""
+
+SIZE_BYTES_MAX = 1 << 20
+_MSK = datetime.timedelta(hours=3)
+_now = datetime.datetime.now(tz=datetime.UTC).replace(microsecond=0, tzinfo=None) + _MSK
+DAY = _now.date() - datetime.timedelta(days=2)
+"""The operating day of the tests, by the bank's clock (Moscow)."""
+
+
+def at(hour: int, minute: int = 0, day: datetime.date = DAY) -> datetime.datetime:
+    """A moment of a day by the bank's clock."""
+    return datetime.datetime.combine(day, datetime.time(hour, minute))
+
+
+class BankLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of the bank's register, of 12 columns."""
+
+    operation: str
+    account: str = ANNA
+    kopecks: int = 150_000
+    fee: int = 2_250
+    moment: datetime.datetime = at(10, 33)
+    payer: str = ""
+    address: str = ""
+    transferred: int | None = None
+
+    def text(self) -> str:
+        transferred = self.kopecks - self.fee if self.transferred is None else self.transferred
+        amounts = ";".join(_comma(kopecks) for kopecks in (self.kopecks, transferred, self.fee))
+        begins = f"{self.moment:%d-%m-%Y};{self.moment:%H-%M-%S};8625/00123;000001HH;{self.operation};{self.account}"
+        return f"{begins};{self.payer};{self.address};0826;{amounts}"
+
+
+def _comma(kopecks: int) -> str:
+    return ("-" if kopecks < 0 else "") + format_roubles(abs(kopecks)).replace(".", ",")
+
+
+def bank_file(*lines: BankLine, order: str = "654321", order_on: datetime.date = DAY, count: int | None = None) -> bytes:
+    """A register as the bank sends it, in windows-1251, with its trailer."""
+    paid = sum(line.kopecks for line in lines)
+    fee = sum(line.fee for line in lines)
+    told = len(lines) if count is None else count
+    trailer = f"={told};{_comma(paid)};{_comma(paid - fee)};{_comma(fee)};{order};{order_on:%d-%m-%Y}"
+    return "".join(f"{text}\r\n" for text in [*(line.text() for line in lines), trailer]).encode("cp1251")
+
+
+class Stage:
+    """An installation with three accounts, each owing 3,000.00, and one bank."""
+
+    def __init__(self, database_url: str, folder: Path) -> None:
+        self.url = database_url
+        self.folder = folder
+        self.settings = Settings(home=folder, gateway_deadline_ms=2_000, call_timeout_ms=5_000)
+        self.router = Router(self.settings)
+        self.place = Place(database_url, Archive(folder / "archive"), self.router)
+        policy = SplitPolicy(agreement="A", code=PolicyCode.FIFO, version=1, valid_from=datetime.date(2020, 1, 1))
+        self._book = PolicyBook((policy,))
+        self._numbers = itertools.count(1)
+        self._versions = itertools.count(1)
+
+    async def begin(self, running: AsyncExitStack) -> None:
+        """Start the shards, bill the accounts, sign the contract."""
+        ways = {}
+        for number in SHARDS:
+            journal = PostgresJournal(self.url)
+            shard = Shard(journal, self._book, self.settings, notify=lambda notices: None)
+            await shard.start(number, "test")
+            running.push_async_callback(journal.close)
+            running.push_async_callback(_end, asyncio.create_task(shard.run()))
+            ways[number] = Transport(shard.accept, shard.read)
+        slots = tuple(SHARDS[slot % len(SHARDS)] for slot in range(SLOTS))
+        self.router.update(Routes(next(self._versions), slots), ways)
+        for account in (ANNA, BORIS, VERA):
+            await self.open_account(account)
+        await self.sign()
+
+    async def open_account(self, account: AccountId) -> None:
+        await self.post(account, OpenAccount, agreement="A")
+        line = ChargeLine(ServiceCode("heating"), ProviderId("teplo"), 300_000)
+        await self.post(account, PostCharges, period=Period(202608), lines=(line,))
+
+    async def sign(self, name: str = BANK, **terms: object) -> None:
+        """Put a contract in force."""
+        contract = Contract(source=SourceId(name), register=msgspec.convert(terms, RegisterTerms))
+        settings = msgspec.json.encode(contract).decode()
+        await reference.put_connections(self.url, [ConnectionRow(name, "osmp", True, settings)])
+
+    async def post(self, account: AccountId, kind: Callable[..., AnyCommand], **content: object) -> Receipt:
+        """Send a command that must succeed."""
+        usual: dict[str, object] = {
+            "source": SourceId("billing"),
+            "txn_id": TxnId(str(next(self._numbers))),
+            "request_hash": b"a request of 16",
+            "account": account,
+            "accepted_at_us": codec.micros(datetime.datetime.now(tz=datetime.UTC)),
+        }
+        outcome = await self.router.submit(kind(**(usual | content)))
+        assert isinstance(outcome, Acknowledged), outcome
+        return outcome.receipt
+
+    async def online(
+        self, txn_id: str, account: AccountId = ANNA, kopecks: int = 150_000, moment: datetime.datetime = at(10, 33)
+    ) -> Receipt:
+        """A payment that the bank sent online, as its protocol makes it."""
+        return await self.post(
+            account,
+            AcceptPayment,
+            source=SOURCE,
+            txn_id=TxnId(txn_id),
+            request_hash=fingerprint(account, kopecks),
+            accepted_at_us=codec.micros((moment - _MSK).replace(tzinfo=datetime.UTC)),
+            amount_kopecks=kopecks,
+            channel="terminal",
+        )
+
+    async def receive(self, content: bytes, name: str = "register.txt", connection: str = BANK) -> int:
+        """Hand a file over; nothing is done with it yet."""
+        delivery = Delivery(name=name, connection=connection, who="test")
+        file, _ = await receive(self.place, io.BytesIO(content), delivery, SIZE_BYTES_MAX)
+        return file.file
+
+    async def take(self, *lines: BankLine, **trailer: object) -> ReceivedFile:
+        """Hand a register over and bring it to its end."""
+        return await work(self.place, await self.receive(bank_file(*lines, **trailer)))  # type: ignore[arg-type]
+
+    async def outcomes(self, file: int) -> list[str]:
+        """How the lines of a file ended, in order."""
+        rows = await self.fetch("SELECT outcome FROM register_lines WHERE file = $1 ORDER BY row", file)
+        return [row["outcome"] for row in rows]
+
+    async def fetch(self, sql: str, *values: object) -> list[asyncpg.Record]:
+        connection = await asyncpg.connect(self.url)
+        try:
+            return await connection.fetch(sql, *values)
+        finally:
+            await connection.close()
+
+    async def balance(self, account: AccountId) -> int:
+        view = await self.router.account(account)
+        assert view is not None
+        return view.balance_kopecks
+
+    async def audited(self) -> None:
+        report = await audit(self.url)
+        assert report.clean, report.findings
+
+
+async def _end(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+@asynccontextmanager
+async def open_stage(database_url: str, folder: Path) -> AsyncIterator[Stage]:
+    """Run a stage's shards for the length of a block."""
+    stage = Stage(database_url, folder)
+    async with AsyncExitStack() as running:
+        await stage.begin(running)
+        yield stage
+
+
+def operations(lines: Iterable[BankLine]) -> list[str]:
+    return [line.operation for line in lines]
