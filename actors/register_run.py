@@ -173,7 +173,8 @@ def compared(line: Line, receipt: Receipt, contract: Contract) -> Decided:
 async def _post_refunds(place: Place, file: int, contract: Contract) -> None:
     after = 0
     while lines := await registers.waiting(place.database_url, file, after, _LINES_A_ROUND, refunds=True):
-        await _record(place, file, [await _refund_outcome(place, line, contract) for line in lines])
+        for line in lines:  # One by one: what a refund claims of a payment, the next one cannot.
+            await _record(place, file, [await _refund_outcome(place, line, contract)])
         after = lines[-1].row
 
 

@@ -4,15 +4,16 @@ import asyncio
 import datetime
 import io
 import itertools
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import asyncpg
 import msgspec
+import pytest
 
-from actors.client import Router, Routes, Transport
-from actors.register_intake import Delivery, Place, receive
+from actors.client import Router, Routes, ShardUnreachable, Transport
+from actors.register_intake import Delivery, Interrupted, Place, receive
 from actors.register_run import work
 from actors.settings import Settings
 from actors.shard import Shard
@@ -23,7 +24,8 @@ from engine.outcomes import Acknowledged, Receipt
 from engine.policy import PolicyBook, PolicyCode, SplitPolicy
 from engine.registers import Contract, RegisterTerms
 from engine.sharding import SLOTS
-from storage import codec, reference
+from intake.profile import Column, FileKind, Form, Profile, encode
+from storage import codec, profiles, reference
 from storage.archive import Archive
 from storage.audit import audit
 from storage.journal import PostgresJournal
@@ -49,6 +51,9 @@ def at(hour: int, minute: int = 0, day: datetime.date = DAY) -> datetime.datetim
     return datetime.datetime.combine(day, datetime.time(hour, minute))
 
 
+MORNING = at(10, 33)
+
+
 class BankLine(msgspec.Struct, frozen=True, kw_only=True):
     """A line of the bank's register, of 12 columns."""
 
@@ -56,7 +61,7 @@ class BankLine(msgspec.Struct, frozen=True, kw_only=True):
     account: str = ANNA
     kopecks: int = 150_000
     fee: int = 2_250
-    moment: datetime.datetime = at(10, 33)
+    moment: datetime.datetime = MORNING
     payer: str = ""
     address: str = ""
     transferred: int | None = None
@@ -72,7 +77,9 @@ def _comma(kopecks: int) -> str:
     return ("-" if kopecks < 0 else "") + format_roubles(abs(kopecks)).replace(".", ",")
 
 
-def bank_file(*lines: BankLine, order: str = "654321", order_on: datetime.date = DAY, count: int | None = None) -> bytes:
+def bank_file(
+    *lines: BankLine, order: str = "654321", order_on: datetime.date = DAY, count: int | None = None
+) -> bytes:
     """A register as the bank sends it, in windows-1251, with its trailer."""
     paid = sum(line.kopecks for line in lines)
     fee = sum(line.fee for line in lines)
@@ -136,7 +143,7 @@ class Stage:
         return outcome.receipt
 
     async def online(
-        self, txn_id: str, account: AccountId = ANNA, kopecks: int = 150_000, moment: datetime.datetime = at(10, 33)
+        self, txn_id: str, account: AccountId = ANNA, kopecks: int = 150_000, moment: datetime.datetime = MORNING
     ) -> Receipt:
         """A payment that the bank sent online, as its protocol makes it."""
         return await self.post(
@@ -160,6 +167,50 @@ class Stage:
         """Hand a register over and bring it to its end."""
         return await work(self.place, await self.receive(bank_file(*lines, **trailer)))  # type: ignore[arg-type]
 
+    async def work(self, file: int) -> ReceivedFile:
+        """Bring a received file to its end."""
+        return await work(self.place, file)
+
+    async def interrupted(self, file: int) -> None:
+        """Work on a file while no shard answers."""
+        nowhere = Router(msgspec.structs.replace(self.settings, gateway_deadline_ms=50))
+        nowhere.update(Routes(1, self.router.routes.shards), dict.fromkeys(SHARDS, Transport(_no_answer, _no_answer)))
+        with pytest.raises(Interrupted):
+            await work(self.place._replace(router=nowhere), file)
+
+    async def refunds_profile(self) -> None:
+        """Teach the installation a register of three columns that knows refunds."""
+        columns = (("operation", "OP"), ("refund_of", "PARENT"), ("paid_kopecks", "SUM"))
+        profile = Profile(
+            name="refunds",
+            kind=FileKind.REGISTER,
+            form=Form.CSV,
+            columns=(
+                *(Column(field=field, names=(name,)) for field, name in columns),
+                Column(field="transferred_kopecks", names=("SUM",)),
+                Column(field="fee_kopecks", constant="0"),
+                Column(field="account", constant=ANNA),
+                Column(field="operated_at", constant=f"{at(12):%Y-%m-%d %H:%M}", date_formats=("%Y-%m-%d %H:%M",)),
+            ),
+        )
+        stored = profiles.StoredProfile(
+            profile="refunds", version=1, kind="register", settings=encode(profile).decode()
+        )
+        await profiles.add(self.url, stored, "test")
+
+    async def take_refunds(self, *lines: str) -> int:
+        """Take a register of `refunds_profile`; amounts are written in kopecks."""
+        rows = [line.rsplit(";", 1) for line in lines]
+        text = [f"{begins};{_comma(int(kopecks))}" for begins, kopecks in rows]
+        done = await work(self.place, await self.receive("\r\n".join(["OP;PARENT;SUM", *text, ""]).encode()))
+        assert done.state == "done", done.problem
+        return done.file
+
+    async def open_cases(self) -> list[str]:
+        """The kinds of all open cases, in order of their numbers."""
+        rows = await self.fetch("SELECT kind FROM cases WHERE state IN ('open', 'in_work') ORDER BY number")
+        return [row["kind"] for row in rows]
+
     async def outcomes(self, file: int) -> list[str]:
         """How the lines of a file ended, in order."""
         rows = await self.fetch("SELECT outcome FROM register_lines WHERE file = $1 ORDER BY row", file)
@@ -182,6 +233,10 @@ class Stage:
         assert report.clean, report.findings
 
 
+async def _no_answer(_: bytes) -> bytes:
+    raise ShardUnreachable
+
+
 async def _end(task: "asyncio.Task[None]") -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
@@ -194,7 +249,3 @@ async def open_stage(database_url: str, folder: Path) -> AsyncIterator[Stage]:
     async with AsyncExitStack() as running:
         await stage.begin(running)
         yield stage
-
-
-def operations(lines: Iterable[BankLine]) -> list[str]:
-    return [line.operation for line in lines]
