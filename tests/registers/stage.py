@@ -179,8 +179,8 @@ class Stage:
             await work(self.place._replace(router=nowhere), file)
 
     async def refunds_profile(self) -> None:
-        """Teach the installation a register of three columns that knows refunds."""
-        columns = (("operation", "OP"), ("refund_of", "PARENT"), ("paid_kopecks", "SUM"))
+        """Teach the installation a register of four columns that knows refunds."""
+        columns = (("operation", "OP"), ("refund_of", "PARENT"), ("account", "LS"), ("paid_kopecks", "SUM"))
         profile = Profile(
             name="refunds",
             kind=FileKind.REGISTER,
@@ -189,7 +189,6 @@ class Stage:
                 *(Column(field=field, names=(name,)) for field, name in columns),
                 Column(field="transferred_kopecks", names=("SUM",)),
                 Column(field="fee_kopecks", constant="0"),
-                Column(field="account", constant=ANNA),
                 Column(field="operated_at", constant=f"{at(12):%Y-%m-%d %H:%M}", date_formats=("%Y-%m-%d %H:%M",)),
             ),
         )
@@ -198,13 +197,19 @@ class Stage:
         )
         await profiles.add(self.url, stored, "test")
 
-    async def take_refunds(self, *lines: str) -> int:
-        """Take a register of `refunds_profile`; amounts are written in kopecks."""
+    async def receive_refunds(self, *lines: str) -> int:
+        """Hand over a register of `refunds_profile`: operation;parent;account;kopecks."""
         rows = [line.rsplit(";", 1) for line in lines]
         text = [f"{begins};{_comma(int(kopecks))}" for begins, kopecks in rows]
-        done = await work(self.place, await self.receive("\r\n".join(["OP;PARENT;SUM", *text, ""]).encode()))
+        return await self.receive("\r\n".join(["OP;PARENT;LS;SUM", *text, ""]).encode())
+
+    async def take_refunds(self, *lines: str) -> int:
+        """Take a register of `refunds_profile` whose lines are all Anna's: operation;parent;kopecks."""
+        rows = [line.rsplit(";", 1) for line in lines]
+        file = await self.receive_refunds(*(f"{begins};{ANNA};{kopecks}" for begins, kopecks in rows))
+        done = await work(self.place, file)
         assert done.state == "done", done.problem
-        return done.file
+        return file
 
     async def open_cases(self) -> list[str]:
         """The kinds of all open cases, in order of their numbers."""
