@@ -22,7 +22,7 @@ from engine.events import EventKind
 from engine.ids import AccountId, PaymentId, SourceId, TxnId
 from engine.outcomes import Acknowledged, KeyConflict, Receipt, Rejected
 from engine.registers import CHANNEL
-from storage import cases, registers
+from storage import cases, register_book, registers
 from storage.cases import Case, CaseKind
 
 _CLOSED = ("solved", "returned")
@@ -280,8 +280,8 @@ async def _retry(place: Place, case: Case) -> Case:
     assert case.file is not None and case.row is not None, "a rejected line has its place"  # noqa: PT018
     line = await registers.line(place.database_url, case.file, case.row)
     receipt = await _done(place, payment_of(line, contract))
-    await registers.amend_rejected(place.database_url, line.file, compared(line, receipt, contract))
-    await registers.open_line_cases(place.database_url, line.file, case_terms(contract))
+    async with register_book.alone(place.database_url, contract.name) as book:
+        await book.amend_rejected(line.file, compared(line, receipt, contract), case_terms(contract))
     return await _end(place, case, "solved", receipt)
 
 

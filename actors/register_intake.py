@@ -20,9 +20,10 @@ from intake.presets import PRESETS
 from intake.profile import FileKind, Profile, decode
 from intake.register_survey import Survey, survey
 from intake.rows import Item, RegisterRow
-from storage import codec, profiles, received, reference, registers
+from storage import codec, profiles, received, reference
 from storage.archive import Archive
 from storage.received import Arrival, ReceivedFile
+from storage.register_book import Book
 from storage.registers import Line, Register
 
 _LINES_A_BATCH = 5_000
@@ -138,16 +139,16 @@ async def look_through(place: Place, file: ReceivedFile, contract: Contract) -> 
     return await asyncio.to_thread(lambda: survey(reader.items(path, profile), contract))
 
 
-async def stage(place: Place, file: ReceivedFile, contract: Contract) -> bool:
+async def stage(place: Place, book: Book, file: ReceivedFile, contract: Contract) -> bool:
     """Look through a file and write it as a register, or refuse it whole; return whether it was taken."""
     found = await look_through(place, file, contract)
     if found.faults_total:
-        await registers.refuse(place.database_url, file.file, found.problem(), found.lines)
+        await book.refuse(file.file, found.problem(), found.lines)
         return False
     register = _register(file, contract, found)
     profile = await profile_named(place.database_url, file.profile, file.profile_version)
     items = reader.items(place.archive.path(file.sha256), profile)
-    await registers.stage(place.database_url, register, _batches(items, register, contract))
+    await book.stage(register, _batches(items, register, contract))
     return True
 
 

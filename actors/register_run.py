@@ -20,8 +20,9 @@ from engine.ids import TxnId
 from engine.outcomes import Acknowledged, KeyConflict, NotDone, Outcome, OutcomeUnknown, Reason, Receipt, Rejected
 from engine.registers import CHANNEL, REFUND_PREFIX, Contract, LineOutcome, online_hash
 from intake.profile import FileKind
-from storage import codec, received, registers, taken
+from storage import codec, received, register_book, registers
 from storage.received import ReceivedFile
+from storage.register_book import Book
 from storage.registers import CaseTerms, Decided, Line
 
 _LINES_A_ROUND = 2_000
@@ -54,36 +55,35 @@ async def work(place: Place, file: int) -> ReceivedFile:
     if found.state in ("done", "refused"):
         return found
     contract = await register_intake.contract_of(place.database_url, found.sender)
-    async with registers.alone(place.database_url, contract.name):
-        await _go_on(place, file, contract)
+    async with register_book.alone(place.database_url, contract.name) as book:
+        await _go_on(place, book, file, contract)
+    await statement_run.match_transfers(place.database_url)
     ended = await received.find(place.database_url, file)
     assert ended is not None, "a received file stays"
     await _count(place, ended)
     return ended
 
 
-async def _go_on(place: Place, file: int, contract: Contract) -> None:
+async def _go_on(place: Place, book: Book, file: int, contract: Contract) -> None:
     """Do what is left; whoever was before us may have done some or all of it."""
-    found = await received.find(place.database_url, file)
-    assert found is not None, "a received file stays"
-    if found.kind == FileKind.STATEMENT:
-        await statement_run.take(place, found)
+    found = await book.file(file)
+    if found.kind == FileKind.STATEMENT and found.state == "received":
+        await statement_run.take(place, book, found)
         return
-    if found.state == "received" and not await register_intake.stage(place, found, contract):
+    if found.state == "received" and not await register_intake.stage(place, book, found, contract):
         return
     if found.state not in ("done", "refused"):
-        await match(place, file, contract)
+        await _match(place, book, file, contract)
 
 
-async def match(place: Place, file: int, contract: Contract) -> None:
+async def _match(place: Place, book: Book, file: int, contract: Contract) -> None:
     """Give every line of a staged register its outcome."""
-    await taken.follow(place.database_url)
-    await registers.match_online(place.database_url, file, contract.shift_minutes)
-    await _post_payments(place, file, contract)
-    await taken.follow(place.database_url)
-    await _post_refunds(place, file, contract)
-    await registers.finish(place.database_url, file, case_terms(contract))
-    await statement_run.match_transfers(place.database_url)
+    await book.follow()
+    await book.match_online(file, contract.shift_minutes)
+    await _post_payments(place, book, file, contract)
+    await book.follow()
+    await _post_refunds(place, book, file, contract)
+    await book.finish(file, case_terms(contract))
 
 
 def case_terms(contract: Contract) -> CaseTerms:
@@ -96,16 +96,16 @@ def case_terms(contract: Contract) -> CaseTerms:
 # Payments ------------------------------------------------------------------------------------------------------------
 
 
-async def _post_payments(place: Place, file: int, contract: Contract) -> None:
+async def _post_payments(place: Place, book: Book, file: int, contract: Contract) -> None:
     """Credit what did not come online. Lines that cannot be told now stay without an outcome."""
     after = 0
-    while lines := await registers.waiting(place.database_url, file, after, _LINES_A_ROUND, refunds=False):
+    while lines := await book.waiting(file, after, _LINES_A_ROUND, refunds=False):
         outcomes = await place.router.submit_many([payment_of(line, contract) for line in lines])
         decided = [
             await _payment_outcome(place, line, outcome, contract)
             for line, outcome in zip(lines, outcomes, strict=True)
         ]
-        await _record(place, file, decided)
+        await _record(book, file, decided)
         after = lines[-1].row
 
 
@@ -170,15 +170,15 @@ def compared(line: Line, receipt: Receipt, contract: Contract) -> Decided:
 # Refunds -------------------------------------------------------------------------------------------------------------
 
 
-async def _post_refunds(place: Place, file: int, contract: Contract) -> None:
+async def _post_refunds(place: Place, book: Book, file: int, contract: Contract) -> None:
     after = 0
-    while lines := await registers.waiting(place.database_url, file, after, _LINES_A_ROUND, refunds=True):
+    while lines := await book.waiting(file, after, _LINES_A_ROUND, refunds=True):
         for line in lines:  # One by one: what a refund claims of a payment, the next one cannot.
-            await _record(place, file, [await _refund_outcome(place, line, contract)])
+            await _record(book, file, [await _refund_outcome(place, book, line, contract)])
         after = lines[-1].row
 
 
-async def _refund_outcome(place: Place, line: Line, contract: Contract) -> Decided | None:
+async def _refund_outcome(place: Place, book: Book, line: Line, contract: Contract) -> Decided | None:
     """Reverse what a refund names, unless it was reversed already; whatever is not plain goes to a person."""
     key = TxnId(REFUND_PREFIX + line.txn_id)
     ours = await place.router.key(line.source, key)
@@ -186,7 +186,7 @@ async def _refund_outcome(place: Place, line: Line, contract: Contract) -> Decid
         return None
     if ours:
         return _reversed(line, ours[0])
-    paid = await registers.refundable(place.database_url, line)
+    paid = await book.refundable(line)
     if paid is None:
         return _for_a_person(line, "исходный платёж не указан или не найден")
     left = paid.reversed_kopecks - paid.claimed_kopecks
@@ -231,10 +231,10 @@ def _for_a_person(line: Line, problem: str) -> Decided:
 # Both ----------------------------------------------------------------------------------------------------------------
 
 
-async def _record(place: Place, file: int, decided: Sequence[Decided | None]) -> None:
+async def _record(book: Book, file: int, decided: Sequence[Decided | None]) -> None:
     """Write what is known. Errors: `Interrupted` when something is not, after that."""
     known = [one for one in decided if one is not None]
-    await registers.record(place.database_url, file, known)
+    await book.record(file, known)
     if len(known) < len(decided):
         raise Interrupted(f"file {file}: {len(decided) - len(known)} lines could not be told now")
 

@@ -11,21 +11,21 @@ from intake import reader
 from intake.faults import Code, FileRefused
 from intake.profile import Profile
 from intake.rows import StatementEntry
-from storage import registers, statements
+from storage import statements
 from storage.received import ReceivedFile
+from storage.register_book import Book
 from storage.statements import Entry, Payer
 
 
-async def take(place: Place, file: ReceivedFile) -> None:
-    """Write a statement's movements, or refuse it whole; then look which registers they pay for."""
+async def take(place: Place, book: Book, file: ReceivedFile) -> None:
+    """Write a statement's movements, or refuse it whole."""
     profile = await profile_named(place.database_url, file.profile, file.profile_version)
     try:
         entries = await asyncio.to_thread(_entries, place, file, profile)
     except FileRefused as refused:
-        await registers.refuse(place.database_url, file.file, str(refused), 0)
+        await book.refuse(file.file, str(refused), 0)
         return
     await statements.add(place.database_url, file.file, entries)
-    await match_transfers(place.database_url)
 
 
 def _entries(place: Place, file: ReceivedFile, profile: Profile) -> list[Entry]:

@@ -63,6 +63,12 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+def proposal_of(case: Case, today: datetime.date) -> str:
+    """Say what is proposed for a case: `return` of unidentified money once its time is over, or nothing."""
+    is_open = case.state in ("open", "in_work") and not case.step
+    return "return" if is_open and case.kind == CaseKind.UNKNOWN_ACCOUNT and today > case.due_on else ""
+
+
 class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
     """Who did what with a case, when and why."""
 

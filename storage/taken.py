@@ -28,7 +28,8 @@ _END = "SELECT seq FROM shards WHERE shard = $1"
 _TAKE = """
     INSERT INTO taken (payment_id, kopecks, accepted_at, by_register, source, txn_id, account)
     SELECT $5::bigint * $1::bigint + seq, amount_kopecks, accepted_at, channel = $6, source, txn_id, account FROM events
-    WHERE shard = $1 AND seq > $2 AND seq <= $3 AND recorded_at >= $4::timestamptz - interval '1 day' AND kind = ANY($7::smallint[])
+    WHERE shard = $1 AND seq > $2 AND seq <= $3 AND recorded_at >= $4::timestamptz - interval '1 day'
+        AND kind = ANY($7::smallint[])
     ON CONFLICT DO NOTHING"""
 
 # What is undone may be another shard's payment, not passed yet (its account has moved): it comes along.
@@ -55,7 +56,8 @@ _UNDO = """
 
 _MOVE = """
     UPDATE taken_cursors SET seq = $2, recorded_at = coalesce(
-        (SELECT max(recorded_at) FROM events WHERE shard = $1 AND seq = $2 AND recorded_at >= $3::timestamptz - interval '1 day'),
+        (SELECT max(recorded_at) FROM events
+            WHERE shard = $1 AND seq = $2 AND recorded_at >= $3::timestamptz - interval '1 day'),
         recorded_at)
     WHERE shard = $1"""
 
@@ -66,12 +68,17 @@ async def follow(database_url: str) -> int:
     Rule: one transaction a step moves rows and cursor together, so that an end at any point loses and doubles nothing.
     Errors: `NotDone`; what was passed stays passed.
     """
-    passed = 0
     async with connected(database_url) as connection:
-        await connection.execute(_ENSURE)
-        for row in await connection.fetch("SELECT shard FROM taken_cursors ORDER BY shard"):
-            while step := await _step(connection, ShardId(row["shard"])):
-                passed += step
+        return await follow_on(connection)
+
+
+async def follow_on(connection: asyncpg.Connection) -> int:
+    """`follow`, over a connection of the caller's."""
+    passed = 0
+    await connection.execute(_ENSURE)
+    for row in await connection.fetch("SELECT shard FROM taken_cursors ORDER BY shard"):
+        while step := await _step(connection, ShardId(row["shard"])):
+            passed += step
     return passed
 
 

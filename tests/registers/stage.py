@@ -171,12 +171,16 @@ class Stage:
         """Bring a received file to its end."""
         return await work(self.place, file)
 
-    async def interrupted(self, file: int) -> None:
-        """Work on a file while no shard answers."""
+    def place_without_shards(self) -> Place:
+        """The same place while no shard answers."""
         nowhere = Router(msgspec.structs.replace(self.settings, gateway_deadline_ms=50))
         nowhere.update(Routes(1, self.router.routes.shards), dict.fromkeys(SHARDS, Transport(_no_answer, _no_answer)))
+        return self.place._replace(router=nowhere)
+
+    async def interrupted(self, file: int) -> None:
+        """Work on a file while no shard answers."""
         with pytest.raises(Interrupted):
-            await work(self.place._replace(router=nowhere), file)
+            await work(self.place_without_shards(), file)
 
     async def refunds_profile(self) -> None:
         """Teach the installation a register of four columns that knows refunds."""

@@ -48,20 +48,21 @@ async def _ended(stage: Stage, file: int) -> dict[str, tuple[int, int]]:
 
 
 @pytest.mark.slow
-async def test_a_worker_killed_at_any_wait_leaves_nothing_or_a_file_that_resumes(stage: Stage) -> None:
+@pytest.mark.parametrize("stride", [7, pytest.param(1, marks=pytest.mark.soak)])
+async def test_a_worker_killed_at_any_wait_leaves_nothing_or_a_file_that_resumes(stage: Stage, stride: int) -> None:
+    """A run has some 200 waits; every one takes minutes (make soak), every seventh falls into every step."""
     await stage.sign(profile="refunds")
     await stage.refunds_profile()
     states: Counter[str] = Counter()
     for run in itertools.count(1):
         file = await _register(stage, run)
-        was_killed = await killed_at(work(stage.place, file), run, stage.url)
+        was_killed = await killed_at(work(stage.place, file), 1 + (run - 1) * stride, stage.url)
         states[(await stage.fetch("SELECT state FROM received_files WHERE file = $1", file))[0]["state"]] += 1
         assert (await stage.work(file)).state == "done"
         assert await _ended(stage, file) == EXPECTED, f"killed at wait {run}"
         if not was_killed:
             break
     assert set(states) == {"received", "staged", "posting", "done"}, "every state was left standing by some death"
-    print("waits", run, states)
     assert await stage.balance(ANNA) == 300_000 - run * (1_000 + 999 + 1_000 + 1_000 - 400)
     assert await stage.balance(BORIS) == 300_000 - run * (1_000 - 300)
     kinds = Counter(await stage.open_cases())
