@@ -17,11 +17,11 @@ from actors.settings import Settings
 from actors.supervisor import SupervisorProcess
 from engine.ids import ShardId
 from engine.sharding import SLOTS
-from storage import epochs, partitions, reference
+from storage import connections, epochs, partitions
+from storage.connections import ConnectionRow
 from storage.embedded import EmbeddedPostgres, EmbeddedValkey
 from storage.errors import NotDone
 from storage.migrate import migrate
-from storage.reference import ConnectionRow
 
 _ROUTES_AGE_S_MIN = 0.3
 _ASK_S_MAX = 2.0
@@ -117,7 +117,7 @@ class Installation:
 
     async def connections(self) -> list[ConnectionRow]:
         """Read the doors' connections. Errors: `AWAY`."""
-        return await reference.read_connections(self._database_url)
+        return await connections.read_connections(self._database_url)
 
     async def status(self) -> bytes:
         """Ask the supervisor for the shards' state (JSON). Errors: `AWAY`."""

@@ -22,9 +22,9 @@ Scope = Literal["pay", "read", "reverse", "operate"]
 class Connection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One contract with a sender of payments or a reader.
 
-    Units: kopecks. Two API keys may be valid at once, so that they can be rotated; only digests are kept (SHA-256 hex
-    of keys and passwords that we made ourselves, long and random). Empty `allow_networks` admits every address;
-    `trusted_proxies` are addresses whose `X-Forwarded-For` is believed.
+    Units: kopecks. Two API keys, or two passwords of one login, may be valid at once, so that they can be rotated; only
+    digests are kept (SHA-256 hex of keys and passwords that we made ourselves, long and random). Empty
+    `allow_networks` admits every address; `trusted_proxies` are addresses whose `X-Forwarded-For` is believed.
     """
 
     name: str = ""
@@ -35,6 +35,7 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     api_keys_sha256: tuple[str, ...] = ()
     basic_login: str = ""
     basic_password_sha256: str = ""
+    basic_password_old_sha256: str = ""
     allow_networks: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
     amount_kopecks_min: int = 1

@@ -112,11 +112,18 @@ class Entrance:
             return None
         login, password = credentials
         connection = self._connections.by_basic_login(login)
-        secret = connection.basic_password_sha256 if connection is not None else "0" * 64
         given = hashlib.sha256(password.encode()).hexdigest()
-        if compare_digest(given, secret) and connection is not None and connection.active:
+        if _is_password(connection, given) and connection is not None and connection.active:
             return connection
         return None
+
+
+def _is_password(connection: Connection | None, given: str) -> bool:
+    """Tell whether it is the digest of a password in force. An unknown login takes as long as a wrong password."""
+    now, old = (
+        ("", "") if connection is None else (connection.basic_password_sha256, connection.basic_password_old_sha256)
+    )
+    return compare_digest(given, now) | compare_digest(given, old)
 
 
 def _basic(header: str) -> tuple[str, str] | None:
