@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
+from rich import prompt
 from rich.markup import escape
-from rich.prompt import Confirm
 
 from cli.connection_changes import Person, Proposal, activity, addition, edition, rotation, stored
 from cli.connection_settings import Unfit, settings_from, settings_of, with_values
@@ -221,5 +221,5 @@ def _ask(proposal: Proposal, *, yes: bool) -> None:
         err.print(f"[bold red]{escape(name)}:[/] {escape(danger)}", soft_wrap=True)
     if not sys.stdin.isatty():
         fail(Exit.USAGE, "this wants a yes: --yes. Nothing was changed")
-    if not Confirm.ask("Do it?", console=err, default=False):
+    if not prompt.Confirm.ask("Do it?", console=err, default=False):
         fail(Exit.WRONG, "nothing was changed")

@@ -117,7 +117,7 @@ def _is_digest(value: Any) -> bool:
 
 def _unknown(given: Any, known: Any, prefix: str = "") -> Iterator[str]:
     """Paths of what was given and not read."""
-    if isinstance(given, list) and isinstance(known, list):
+    if isinstance(given, list) and isinstance(known, list | tuple):
         for index, (one, other) in enumerate(zip(given, known, strict=False)):
             yield from _unknown(one, other, f"{prefix}{index}.")
     if isinstance(given, dict) and isinstance(known, dict):
