@@ -9,7 +9,6 @@ import msgspec
 
 from engine.ids import SourceId
 from gateways.connections import Connection, Scope
-from gateways.osmp_dialect import OsmpDialect
 from storage import reference
 from storage.reference import ConnectionRow
 
@@ -44,12 +43,14 @@ async def make_connections(database_url: str, home: Path, base_url: str) -> Demo
     for name, channel in _OSMP_SENDERS.items():
         password = (old and old.basic.get(name, {}).get("password")) or secrets.token_urlsafe(24)
         demo.basic[name] = {"login": name, "password": password, "url": f"{base_url}/osmp"}
-        osmp = OsmpDialect(channel=channel, status=True, cancel=name == "kassa")
+        terms = {"channel": channel, "status": True, "cancel": name == "kassa"}
         rows.append(
             _row(
                 name,
                 "osmp",
-                Connection(source=SourceId(name), basic_login=name, basic_password_sha256=_digest(password), osmp=osmp),
+                Connection(
+                    source=SourceId(name), basic_login=name, basic_password_sha256=_digest(password), terms=terms
+                ),
             )
         )
     await reference.put_connections(database_url, rows)
