@@ -86,19 +86,30 @@ def activity(rows: Sequence[ConnectionRow], name: str, person: Person, *, active
 async def ensure(database_url: str, wanted: Sequence[tuple[str, str, Settings]], person: Person) -> None:
     """Add connections (name, dialect, settings with digests) that are not there; give others the digests wanted.
 
-    Rule: what people have changed besides stays as they left it. Errors: `Unfit`, `ChangedMeanwhile`, `NotDone`.
+    Rule: what people have changed besides stays as they left it; settings that no longer fit are given anew.
+    Errors: `Unfit`, `ChangedMeanwhile`, `NotDone`.
     """
     rows = await read_connections(database_url)
-    known = {row.connection: settings_of(row) for row in rows}
+    known = {row.connection: row for row in rows}
     changes = []
     for name, dialect, settings in wanted:
         if name not in known:
             changes.append(addition(rows, name, dialect, settings, person).change)
             continue
+        kept = settings_of(known[name]) if _fits(known[name]) else settings
         digests = {setting: value for setting, value in settings.items() if setting.endswith("sha256")}
-        if not digests.items() <= known[name].items():
-            changes.append(edition(rows, name, known[name] | digests, person).change)
+        proposal = edition(rows, name, kept | digests, person)
+        if proposal.differences:
+            changes.append(proposal.change)
     await change_connections(database_url, changes)
+
+
+def _fits(row: ConnectionRow) -> bool:
+    try:
+        read_strictly(row)
+    except Unfit:
+        return False
+    return True
 
 
 def stored(rows: Sequence[ConnectionRow], name: str) -> ConnectionRow:

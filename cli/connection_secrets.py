@@ -5,6 +5,7 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from cli.connection_settings import Settings, Unfit
+from gateways.connections import JSON
 
 _SECRET_BYTES = 24
 _KEYS = "api_keys_sha256"
@@ -30,17 +31,23 @@ def digest_of(secret: str) -> str:
 
 
 def with_first_secret(settings: Settings, name: str, dialect: str) -> Made:
-    """Give a new connection what its sender signs in with, unless that was given."""
-    if dialect == "json":
+    """Give a new connection what its sender signs in with, unless that was given.
+
+    Rule: a processor gets a Basic login and password; not where `basic_login` is given as empty: then its addresses or
+    its signatures tell who it is.
+    """
+    if dialect == JSON:
         return Made(settings, {}) if settings.get(_KEYS) else _with_api_key(settings)
-    return Made(settings, {}) if settings.get(_PASSWORD) else _with_password({"basic_login": name} | settings)
+    settings = {"basic_login": name} | settings
+    has_all = settings.get(_PASSWORD) or settings["basic_login"] == ""
+    return Made(settings, {}) if has_all else _with_password(settings)
 
 
 def with_new_secret(settings: Settings, dialect: str) -> Made:
     """Make a new secret, valid beside the old one. Errors: `Unfit` while two are valid."""
     if len(settings.get(_KEYS, ())) > 1 or settings.get(_OLD_PASSWORD):
         raise Unfit("an old and a new one are valid already: drop the old one first (rotate-key --finish)")
-    return _with_api_key(settings) if dialect == "json" else _with_password(settings)
+    return _with_api_key(settings) if dialect == JSON else _with_password(settings)
 
 
 def without_old_secret(settings: Settings) -> Settings:

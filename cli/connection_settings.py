@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from gateways.connections import Connection, Row, read_connection
+from gateways.connections import Connection, Row, read_connection, redacted
 from storage.connections import ConnectionRow
 
-_SECRET_WORDS = ("secret", "password", "private", "sha256")
+_DIGEST = "sha256"
 _HIDDEN = "***"
 _COLUMNS = ("name", "dialect", "active")
 _DIGEST_CHARS = 64
@@ -106,7 +106,7 @@ def read_strictly(row: ConnectionRow) -> Connection:
     for path in _unknown(settings, msgspec.to_builtins(connection, str_keys=True)):
         raise Unfit(f"the settings do not fit: there is no setting {path}")
     for path, value in flat(settings):
-        if path.endswith("sha256") and not all(map(_is_digest, value if isinstance(value, list) else [value])):
+        if path.endswith(_DIGEST) and not all(map(_is_digest, value if isinstance(value, list) else [value])):
             raise Unfit(f"{path} holds digests (SHA-256, {_DIGEST_CHARS} hexadecimal digits), never a key or password")
     return connection
 
@@ -127,15 +127,9 @@ def _unknown(given: Any, known: Any, prefix: str = "") -> Iterator[str]:
             yield from _unknown(value, known.get(name), f"{prefix}{name}.")
 
 
-def redacted(settings: Any) -> Any:
-    """Return settings without their secrets and digests."""
-    if not isinstance(settings, dict):
-        return settings
-    return {name: _hidden(value) if _is_secret(name) else redacted(value) for name, value in settings.items()}
-
-
-def _is_secret(name: str) -> bool:
-    return any(word in name for word in _SECRET_WORDS)
+def shown(settings: Settings) -> Settings:
+    """Return settings as they may be shown: without secrets, and without digests, which tell a reader nothing."""
+    return {name: _hidden(value) if name.endswith(_DIGEST) else value for name, value in redacted(settings).items()}
 
 
 def _hidden(value: Any) -> Any:
@@ -152,7 +146,7 @@ class Told(msgspec.Struct, frozen=True):
 
 def told(row: ConnectionRow) -> str:
     """Write a connection for the trail: JSON without secrets."""
-    return msgspec.json.encode(Told(row.active, row.dialect, redacted(settings_of(row)))).decode()
+    return msgspec.json.encode(Told(row.active, row.dialect, shown(settings_of(row)))).decode()
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -188,8 +182,8 @@ _ABSENT = _Fact(None, None)
 
 def _facts(connection: Told) -> dict[str, _Fact]:
     facts = {"active": connection.active, "dialect": connection.dialect} | connection.settings
-    shown = dict(flat(redacted(facts)))
-    return {path: _Fact(value, shown.get(path, _HIDDEN)) for path, value in flat(facts)}
+    visible = dict(flat(shown(facts)))
+    return {path: _Fact(value, visible.get(path, _HIDDEN)) for path, value in flat(facts)}
 
 
 def _compared(old: Mapping[str, _Fact], new: Mapping[str, _Fact]) -> list[Difference]:

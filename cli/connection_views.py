@@ -8,7 +8,7 @@ import msgspec
 from rich.markup import escape
 
 from cli.connection_changes import Proposal
-from cli.connection_settings import Difference, Settings, differences_told, redacted, settings_of
+from cli.connection_settings import Difference, Settings, differences_told, settings_of, shown
 from cli.console import out, table
 from engine.money import format_roubles_human
 from gateways.connections import Row, read_connection
@@ -81,16 +81,16 @@ def _listed(row: ConnectionRow, last: PastChange) -> Listed:
 
 def show_list(rows: Sequence[Listed]) -> None:
     """Show the list to people."""
-    shown = table(
+    grid = table(
         "connections", "name", "dialect", "active", "source", ">from", ">to", "addresses", "changed (UTC)", "by"
     )
     for row in rows:
-        shown.add_row(
+        grid.add_row(
             *(row.connection, row.dialect, "yes" if row.active else "[red]no[/]"),
             *(escape(text) for text in _terms(row)),
             *(_utc(row.changed_at), escape(row.changed_by)),
         )
-    out.print(shown)
+    out.print(grid)
 
 
 def _terms(row: Listed) -> tuple[str, str, str, str]:
@@ -108,7 +108,7 @@ def looked_at(row: ConnectionRow, last: PastChange) -> LookedAt:
         dialect=row.dialect,
         active=row.active,
         version=row.version,
-        settings=redacted(settings_of(row)),
+        settings=shown(settings_of(row)),
         last_change=last,
     )
 

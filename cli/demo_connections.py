@@ -42,7 +42,7 @@ async def make_connections(database_url: str, home: Path, base_url: str) -> Demo
         demo.basic[name] = {"login": name, "password": password, "url": f"{base_url}/osmp"}
         terms = {"channel": channel, "status": True, "cancel": name == "kassa"}
         sign_in: Settings = {"basic_login": name, "basic_password_sha256": digest_of(password)}
-        wanted.append((name, "osmp", {"source": name, "osmp": terms} | sign_in))
+        wanted.append((name, "osmp", {"source": name, "terms": terms} | sign_in))
     await ensure(database_url, wanted, Person(who="demo", why="demonstration"))
     return demo
 

@@ -10,9 +10,9 @@ from actors.bootstrap import AWAY, Installation
 from actors.garbage import collect_seldom
 from actors.notices import NoticeListener
 from actors.settings import Settings
-from gateways import osmp_access
 from gateways.app import Doors, Readiness, build_app, serve
 from gateways.connections import Connections, Row
+from gateways.processors.entrance import check_exposure
 
 _RELOAD_PAUSE_S = 2.0
 _log = logging.getLogger("kopeck.gateway")
@@ -36,7 +36,7 @@ class GatewayProcess:
         loop = asyncio.get_running_loop()
         await self._installation.wait_for_routes()
         await self._reload()
-        osmp_access.check_exposure(self._settings, self._connections)
+        check_exposure(self._settings, self._connections)
         self._tasks = [loop.create_task(self._listener.run()), loop.create_task(self._keep_fresh())]
         doors = Doors(
             self._installation.router,

@@ -10,6 +10,7 @@ from cli.connection_settings import (
     Difference,
     Settings,
     Unfit,
+    differences,
     differences_told,
     settings_from,
     settings_of,
@@ -24,7 +25,7 @@ ANNA = Person(who="anna", why="contract 7")
 
 def row(name: str = "qiwi", dialect: str = "osmp", **settings: object) -> ConnectionRow:
     """A stored connection."""
-    text = msgspec.json.encode({"source": name} | settings).decode()
+    text = msgspec.json.encode({"source": name, "basic_login": name} | settings).decode()
     return ConnectionRow(name, dialect, active=True, settings=text, version=1)
 
 
@@ -41,21 +42,21 @@ def edit(before: ConnectionRow, *others: ConnectionRow, **settings: object) -> P
         (['basic_login="123"'], {"basic_login": "123"}),
         (["basic_login=a=b"], {"basic_login": "a=b"}),
         (
-            ["osmp.status=true", "osmp.channel=kiosk"],
-            {"osmp": {"cents_exact": True, "status": True, "channel": "kiosk"}},
+            ["terms.status=true", "terms.channel=kiosk"],
+            {"terms": {"cents_exact": True, "status": True, "channel": "kiosk"}},
         ),
-        (["osmp.codes.5=20"], {"osmp": {"cents_exact": True, "codes": {"5": 20}}}),
+        (["terms.codes.5=20"], {"terms": {"cents_exact": True, "codes": {"5": 20}}}),
         (['allow_networks=["10.0.0.0/8"]'], {"allow_networks": ["10.0.0.0/8"]}),
-        (["osmp=null"], {"osmp": None}),
+        (["commission=null"], {"commission": None}),
     ],
 )
 def test_values_are_put_in_by_their_paths(assignments: list[str], changed: Settings) -> None:
-    before = {"source": "x", "osmp": {"cents_exact": True}}
+    before = {"source": "x", "terms": {"cents_exact": True}}
     assert with_values(before, assignments) == before | changed
-    assert before == {"source": "x", "osmp": {"cents_exact": True}}, "what was there is not touched"
+    assert before == {"source": "x", "terms": {"cents_exact": True}}, "what was there is not touched"
 
 
-@pytest.mark.parametrize("assignment", ["source", "=1", "osmp.=1", ".a=1", "source.deep=1", "active=false", "name=x"])
+@pytest.mark.parametrize("assignment", ["source", "=1", "terms.=1", ".a=1", "source.deep=1", "active=false", "name=x"])
 def test_an_assignment_that_is_none_is_refused(assignment: str) -> None:
     with pytest.raises(Unfit):
         with_values({"source": "x"}, [assignment])
@@ -78,8 +79,9 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     ("settings", "what"),
     [
         ({"allow_network": []}, "allow_network"),
-        ({"osmp": {"chanel": "kiosk"}}, r"osmp\.chanel"),
-        ({"osmp": {"account_rules": [{"pattern": "(.*)", "account": "1", "x": 1}]}}, r"osmp\.account_rules\.0\.x"),
+        ({"terms": {"chanel": "kiosk"}}, "chanel"),
+        ({"commission": {"mode": "withheld", "rate_bp": 1, "x": 1}}, r"commission\.x"),
+        ({"allow_networks": [], "basic_login": ""}, "anybody could use it"),
         ({"allow_networks": ["10.0.0.1/8"]}, "10.0.0.1/8"),
         ({"allow_networks": "10.0.0.0/8"}, "allow_networks"),
         ({"amount_kopecks_max": 15.5}, "amount_kopecks_max"),
@@ -110,7 +112,7 @@ def test_no_secret_is_told() -> None:
     settings: Settings = {
         "api_keys_sha256": [secret, secret],
         "basic_password_sha256": secret,
-        "terms": {"shared_secret": secret, "private_key": secret, "show": 1},
+        "terms": {"show": 1},
     }
     tale = told(row(**settings))
     assert secret not in tale
@@ -127,11 +129,11 @@ def test_a_secret_is_seen_to_change() -> None:
 
 
 def test_the_trail_tells_what_a_change_changed() -> None:
-    before, after = row(scopes=["pay"], osmp={"status": True}), row(scopes=["read"], osmp={})
+    before, after = row(scopes=["pay"], terms={"status": True}), row(scopes=["read"], terms={})
     assert differences_told(told(before), told(after)) == [
         Difference("scopes", ["pay"], ["read"]),
-        Difference("osmp.status", True, None),
-        Difference("osmp", None, {}),
+        Difference("terms.status", True, None),
+        Difference("terms", None, {}),
     ]
     assert differences_told(None, "{}") == [], "of one that was there before the trail nothing is told"
 
@@ -208,3 +210,10 @@ def _digests(proposal: Proposal) -> list[str]:
 def test_what_a_sender_brought_itself_is_kept() -> None:
     proposal = addition([], "x", "json", {"api_keys_sha256": [DIGEST]}, ANNA)
     assert (proposal.secrets, _digests(proposal)) == ({}, [DIGEST])
+
+
+def test_a_word_that_a_protocol_computes_with_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateways.connections.secrets_of_all", lambda: frozenset({"word"}))
+    before, after = row(terms={"word": "canary-1"}), row(terms={"word": "canary-2"})
+    assert "canary" not in told(before)
+    assert differences(before, after) == [Difference("terms.word", "***", "***")], "but it is seen to change"

@@ -38,7 +38,7 @@ from engine.outcomes import Acknowledged, Receipt
 from engine.policy import PolicyBook, PolicyCode, SplitPolicy
 from engine.sharding import SLOTS
 from gateways.connections import Connection, Connections, Row
-from gateways.osmp import osmp_routes
+from gateways.processors.door import processor_routes
 from storage import codec
 from storage.journal import Entry, Fetched, KnownKey, Term
 
@@ -229,7 +229,7 @@ async def open_door(stage: Stage, *connections: Connection) -> AsyncIterator[Tes
     """Serve the OSMP door over HTTP; the client signs in with the first connection's credentials."""
     doors = stage.doors(*(connections or (contract(),)))
     app = web.Application(client_max_size=64 * 1024)
-    app.add_routes(osmp_routes(doors))
+    app.add_routes(processor_routes(doors))
     async with TestClient(TestServer(app), headers={"Authorization": basic(LOGIN, PASSWORD)}) as client:
         yield client
 
