@@ -26,6 +26,8 @@ from cli.connection_views import (
 from cli.console import Exit, err, fail, print_json
 from cli.database import database_for
 from cli.main import Json, load_settings, run
+from gateways.connections import Connections, Row
+from gateways.processors.entrance import InsecureExposureError, check_exposure
 from storage import connections, migrate
 from storage.connections import ConnectionRow
 from storage.errors import ChangedMeanwhile
@@ -197,7 +199,10 @@ def _carry_out(make: Callable[[Sequence[ConnectionRow]], Proposal], *, yes: bool
     with _database() as url:
         try:
             proposal = make(run(connections.read_connections(url)))
-        except Unfit as error:
+            row = proposal.change.row
+            in_force = Connections([Row(row.connection, row.dialect, row.active, row.settings)])
+            check_exposure(load_settings(), in_force)  # Else the gateways would refuse to start next time.
+        except (Unfit, InsecureExposureError) as error:
             fail(Exit.USAGE, f"{error}. Nothing was changed")
         is_written = bool(proposal.differences) and not dry_run
         if is_written:

@@ -16,7 +16,15 @@ from cli.connection_settings import settings_of
 from cli.database import database_for
 from cli.demo_connections import make_connections, write_demo_file
 from gateways.connections import Connections, Row
-from storage.connections import ConnectionRow, last_changes, past_changes, read_connections
+from storage.connections import (
+    Action,
+    Change,
+    ConnectionRow,
+    change_connections,
+    last_changes,
+    past_changes,
+    read_connections,
+)
 from tests.cli.conftest import Run
 from tests.gateways.json_stage import OPEN, open_door, open_stage, payment
 
@@ -83,6 +91,15 @@ def test_a_password_is_told_once_with_its_login(kopeck: Run, database: str) -> N
     assert actions(database) == ["boris add"]
 
 
+def test_a_password_that_would_travel_in_the_clear_is_not_made(
+    kopeck: Run, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KOPECK_HOST", "0.0.0.0")
+    refused = kopeck(*ADD, "qiwi", "--dialect", "osmp")
+    assert (refused.code, "TLS" in refused.err) == (2, True)
+    assert stored(database) == []
+
+
 def test_every_change_leaves_its_trail(kopeck: Run, database: str, key: str) -> None:
     for command in (
         (*EDIT, "--set", "amount_kopecks_max=500000"),
@@ -107,39 +124,51 @@ def test_every_change_leaves_its_trail(kopeck: Run, database: str, key: str) -> 
     assert "a leak" not in told.out
 
 
-@pytest.mark.parametrize(
-    ("arguments", "what"),
-    [
-        ((*EDIT, "--set", "amount=5"), "amount"),
-        ((*EDIT, "--set", 'allow_networks=["10.0.0.1/8"]'), "10.0.0.1/8"),
-        ((*EDIT, "--set", "scopes"), "name=value"),
-        ((*EDIT, "--from", "nowhere.json"), "nowhere.json"),
-        ((*EDIT, "--who", "a\nb", "--set", "amount_kopecks_max=5"), "--who"),
-        ((*EDIT, "--set", "source=\udcff"), "do not fit"),
-        (("connection", "edit", "shop", "--set", "amount_kopecks_max=5"), "--why"),
-        (("connection", "disable", "shop", "--yes"), "--why"),
-        (("connection", "rotate-key", "shop"), "--why"),
-        (("connection", "disable", "shop", "--why", "x"), "--yes"),
-        ((*EDIT, "--set", "source=other"), "--yes"),
-        ((*ROTATE, "--finish"), "only one"),
-        (("connection", "disable", "nobody", "--why", "x", "--yes"), "no connection nobody"),
-        (("connection", "show", "nobody"), "no connection nobody"),
-        (("connection", "history", "--limit", "0"), "--limit"),
-        ((*ADD, "shop", "--dialect", "json"), "already"),
-        ((*ADD, "other", "--dialect", "json", "--set", "source=shop"), "--yes"),
-        ((*ADD, "other", "--dialect", "fax"), "dialect is one of"),
-    ],
-)
+REFUSED: list[tuple[tuple[str, ...], str]] = [
+    ((*EDIT, "--set", "amount=5"), "amount"),
+    ((*EDIT, "--set", 'allow_networks=["10.0.0.1/8"]'), "10.0.0.1/8"),
+    ((*EDIT, "--set", "scopes"), "name=value"),
+    ((*EDIT, "--from", "nowhere.json"), "nowhere.json"),
+    ((*EDIT, "--who", "a\nb", "--set", "amount_kopecks_max=5"), "--who"),
+    ((*EDIT, "--set", "source=\udcff"), "do not fit"),
+    (("connection", "edit", "shop", "--set", "amount_kopecks_max=5"), "--why"),
+    (("connection", "disable", "shop", "--yes"), "--why"),
+    (("connection", "rotate-key", "shop"), "--why"),
+    (("connection", "disable", "shop", "--why", "x"), "--yes"),
+    ((*EDIT, "--set", "source=other"), "--yes"),
+    ((*ROTATE, "--finish"), "only one"),
+    (("connection", "disable", "nobody", "--why", "x", "--yes"), "no connection nobody"),
+    (("connection", "show", "nobody"), "no connection nobody"),
+    (("connection", "history", "--limit", "0"), "--limit"),
+    ((*ADD, "shop", "--dialect", "json"), "already"),
+    ((*ADD, "other", "--dialect", "json", "--set", "source=shop"), "--yes"),
+    ((*ADD, "other", "--dialect", "fax"), "dialect is one of"),
+]
+
+
 @pytest.mark.usefixtures("key")
-def test_what_cannot_be_is_refused_with_a_clear_text_and_changes_nothing(
-    kopeck: Run, database: str, arguments: tuple[str, ...], what: str
-) -> None:
+def test_what_cannot_be_is_refused_with_a_clear_text_and_changes_nothing(kopeck: Run, database: str) -> None:
     before = stored(database)
-    ended = kopeck(*arguments)
-    assert ended.code != 0
-    assert what in (ended.out + ended.err)
-    assert stored(database) == before
-    assert actions(database) == ["anna add"]
+    for arguments, what in REFUSED:
+        ended = kopeck(*arguments)
+        assert ended.code != 0, arguments
+        assert what in (ended.out + ended.err), arguments
+        assert (stored(database), actions(database)) == (before, ["anna add"]), arguments
+
+
+def test_an_unreadable_connection_is_listed_with_its_problem_and_can_be_switched_off(
+    kopeck: Run, database: str
+) -> None:
+    row = ConnectionRow("broken", "json", active=True, settings='{"source": "x", "scopes": ["everything"]}')
+    broken = Change(row=row, action=Action.ADD, who="x", why="", before=None, after="{}")
+    asyncio.run(change_connections(database, [broken]))
+    [listed] = kopeck("connection", "list", "--json").json
+    assert (listed["source"], "scopes" in listed["problem"]) == ("", True)
+    assert "unreadable" in kopeck("connection", "list").out
+    assert kopeck("connection", "disable", "broken", "--why", "unreadable", "--yes").code == 0
+    assert kopeck("connection", "enable", "broken").code == 2, "it must be repaired first"
+    assert kopeck("connection", "edit", "broken", "--why", "x", "--set", 'scopes=["pay"]').code == 0
+    assert kopeck("connection", "enable", "broken").code == 0
 
 
 @pytest.mark.usefixtures("key")
