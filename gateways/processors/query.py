@@ -34,6 +34,13 @@ def _decoded(name: str, value: str, account_name: str, encoding: str) -> str:
         raise RefusedError(result, f"Параметр не в кодировке {encoding.upper()}") from None
 
 
-def wrong(name: str, fields: Fields, result: Result = Result.BAD_REQUEST) -> RefusedError:
-    """Refuse a parameter that is missing or wrong."""
+def wrong(name: str, fields: Fields, result: Result) -> RefusedError:
+    """Refuse a parameter that is missing or wrong. `result`: how it is wrong, if it is there."""
     return RefusedError(result, f"{'Неверный' if fields.get(name) else 'Не указан'} параметр {name}")
+
+
+def require(fields: Fields, *names: str) -> None:
+    """Refuse a request that lacks a parameter."""
+    for name in names:
+        if not fields.get(name, "").strip():
+            raise RefusedError(Result.MISSING_PARAM, f"Не указан параметр {name}")

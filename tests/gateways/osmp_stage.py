@@ -39,6 +39,7 @@ from engine.policy import PolicyBook, PolicyCode, SplitPolicy
 from engine.sharding import SLOTS
 from gateways.connections import Connection, Connections, Row
 from gateways.processors.door import processor_routes
+from gateways.processors.port import PayerOf, nobody
 from storage import codec
 from storage.journal import Entry, Fetched, KnownKey, Term
 
@@ -151,6 +152,7 @@ class Doors(NamedTuple):
 
     router: Router
     connections: Connections
+    payer: PayerOf = nobody
 
 
 class Stage:
