@@ -15,6 +15,7 @@ from gateways.connections import Connections
 from gateways.live import Live, Streams, open_streams
 from gateways.problems import Refused
 from gateways.processors.door import processor_routes
+from gateways.processors.port import PayerOf, nobody
 from gateways.requests import caller
 from gateways.terminal import Terminal
 
@@ -47,6 +48,7 @@ class Doors:
         collect_metrics: Callable[[], Awaitable[bytes]],
         readiness: Callable[[], Awaitable[Readiness]],
         status: Callable[[], Awaitable[bytes]],
+        payer: PayerOf = nobody,
     ) -> None:
         self.router = router
         self.settings = settings
@@ -55,6 +57,7 @@ class Doors:
         self.collect_metrics = collect_metrics
         self.readiness = readiness
         self.status = status
+        self.payer = payer
 
 
 def build_app(doors: Doors, *, body_s_max: float = BODY_S_MAX) -> web.Application:

@@ -3,6 +3,7 @@
 import datetime
 import re
 from functools import lru_cache
+from time import time_ns
 
 from engine.commands import AcceptPayment, ReversePayment, fingerprint
 from engine.ids import AccountId, Period, TxnId
@@ -95,6 +96,10 @@ class Contract:
         """The same for a check. Rule: agents that name no amount at the check send nothing, or zero."""
         return self.against(account, kopecks or self._kopecks_min)
 
+    def now_us(self) -> int:
+        """The moment of a request that names none."""
+        return now_us()
+
     def instant(self, day: str, hour: str, minute: str, second: str) -> int:
         """Turn a date of the connection's clock (YYYYMMDD, all digits) into an instant. Errors: ValueError."""
         if int(hour) > 23 or int(minute) > 59 or int(second) > 59:
@@ -105,6 +110,11 @@ class Contract:
     def local(self, at_us: int) -> datetime.datetime:
         """Show an instant by the connection's clock, in whole seconds."""
         return _EPOCH + datetime.timedelta(seconds=(at_us + self._offset_us) // _SECOND_US)
+
+
+def now_us() -> int:
+    """Now, as a UTC instant in microseconds."""
+    return time_ns() // 1000
 
 
 _EPOCH = datetime.datetime(1970, 1, 1)  # noqa: DTZ001 - a processor's dates name no zone.

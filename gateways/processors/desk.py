@@ -2,14 +2,14 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 from prometheus_client import Counter
 
 from actors.client import Router
 from gateways.connections import Connection
 from gateways.processors.contract import Contract
-from gateways.processors.port import Port
+from gateways.processors.port import PayerOf, Port
 from gateways.processors.results import RefusedError, Result
 from gateways.processors.terms import Terms
 
@@ -21,8 +21,10 @@ _RESULTS = Counter(
 Fields = dict[str, str]
 """A request's parameters by name, as text."""
 
-Told = tuple[str, bytes]
-"""A reply: its code as the protocol writes it, and its body."""
+Headers = Mapping[str, str]
+
+Told = tuple[str, bytes, Headers]
+"""A reply: its code as the protocol writes it, its body, and its HTTP headers."""
 
 Command = Callable[[Fields], Awaitable[Told]]
 
@@ -32,17 +34,17 @@ class Needs(Protocol):
 
     @property
     def router(self) -> Router: ...
+    @property
+    def payer(self) -> PayerOf: ...
 
 
 class Desk:
     """What all dialects' desks do alike. A dialect says how to read, its commands, and how to refuse."""
 
-    headers: ClassVar[Mapping[str, str]]
-
     def __init__(self, connection: Connection, terms: Terms, needs: Needs) -> None:
         self.connection = connection
         self.contract = Contract(connection, terms)
-        self.port = Port(needs.router, self.contract)
+        self.port = Port(needs.router, needs.payer, self.contract)
         self.commands: dict[str, Command] = {}
         self._counted: dict[tuple[str, str], Callable[[], None]] = {}
 
@@ -54,11 +56,11 @@ class Desk:
         """Return the name of the command that is asked for."""
         raise NotImplementedError
 
-    def refused(self, fields: Fields, result: Result, text: str) -> Told:
+    def refused(self, fields: Fields, refusal: RefusedError) -> Told:
         """Print a refusal. `fields` may lack anything."""
         raise NotImplementedError
 
-    async def answer(self, text: str) -> bytes:
+    async def answer(self, text: str) -> tuple[bytes, Headers]:
         """Answer one request in the protocol's own form, whatever happens.
 
         Shape: `text` is UTF-8; other bytes are in it as surrogates, so that the bytes as sent can be had back.
@@ -71,15 +73,15 @@ class Desk:
             command = self.commands.get(name)
             if command is None:
                 raise RefusedError(Result.UNKNOWN_COMMAND)
-            code, reply = await command(fields)
+            code, body, headers = await command(fields)
         except RefusedError as refusal:
-            code, reply = self.refused(fields, refusal.result, refusal.text)
+            code, body, headers = self.refused(fields, refusal)
         # The outermost edge: a bug of ours must not make the agent return money that we may have credited.
         except Exception:  # noqa: BLE001
             _log.exception("connection=%s command=%s failed", self.connection.name, _name_to_tell(name, self.commands))
-            code, reply = self.refused(fields, Result.TEMPORARY, "")
+            code, body, headers = self.refused(fields, RefusedError(Result.TEMPORARY))
         self._count(_name_to_tell(name, self.commands), code)
-        return reply
+        return body, headers
 
     def _count(self, command: str, code: str) -> None:
         """Count a reply; the labelled counters are kept, for looking one up costs more than counting."""

@@ -10,6 +10,7 @@ from actors.client import Router
 from gateways.connections import Connections
 from gateways.processors.dialects import Dialect, all_dialects
 from gateways.processors.entrance import Entrance
+from gateways.processors.port import PayerOf
 
 _BODY_S_MAX = 10.0
 
@@ -19,6 +20,8 @@ class Doors(Protocol):
 
     @property
     def router(self) -> Router: ...
+    @property
+    def payer(self) -> PayerOf: ...
     @property
     def connections(self) -> Connections: ...
 
@@ -56,7 +59,8 @@ class _Door:
             if isinstance(body, web.Response):
                 return body
             text = body.decode("utf-8", "surrogateescape").strip("\r\n")
-        return web.Response(body=await desk.answer(text), headers=desk.headers)
+        reply, reply_headers = await desk.answer(text)
+        return web.Response(body=reply, headers=reply_headers)
 
     async def _body_of(self, request: web.Request) -> bytes | web.Response:
         if request.content_type not in self._content_types:

@@ -20,6 +20,7 @@ from actors.settings import Settings
 from gateways.connections import Connection, Connections
 from gateways.processors.desk import Desk
 from gateways.processors.dialects import Dialect
+from gateways.processors.port import PayerOf
 
 _KNOWN_MAX = 4096
 _HEADER_CHARS_MAX = 512
@@ -57,6 +58,8 @@ class Doors(Protocol):
 
     @property
     def router(self) -> Router: ...
+    @property
+    def payer(self) -> PayerOf: ...
     @property
     def connections(self) -> Connections: ...
 

@@ -1,7 +1,5 @@
 """OSMP (QIWI provider protocol) and its relatives: `check`, `pay`, and by contract `cancel` and `status`."""
 
-from typing import ClassVar
-
 from engine.money import format_roubles
 from engine.outcomes import Receipt
 from gateways.connections import Connection
@@ -14,11 +12,11 @@ from gateways.processors.osmp_xml import OsmpXml
 from gateways.processors.query import parse_fields
 from gateways.processors.results import RefusedError, Result
 
+_XML = {"Content-Type": "text/xml; charset=utf-8"}
+
 
 class OsmpDesk(Desk):
     """One connection's OSMP."""
-
-    headers: ClassVar = {"Content-Type": "text/xml; charset=utf-8"}
 
     def __init__(self, connection: Connection, needs: Needs) -> None:
         terms = terms_of(connection)
@@ -37,14 +35,14 @@ class OsmpDesk(Desk):
         """The command stands in `command`."""
         return fields.get("command", "")
 
-    def refused(self, fields: Fields, result: Result, text: str) -> Told:
+    def refused(self, fields: Fields, refusal: RefusedError) -> Told:
         """Print a refusal. An agent's number that is none is not echoed."""
         txn_id = fields.get("txn_id", "")
-        code = CODES[result]
-        return str(int(code)), self._xml.refused(txn_id if is_txn_id(txn_id) else "", code, text)
+        code = CODES[refusal.result]
+        return str(int(code)), self._xml.refused(txn_id if is_txn_id(txn_id) else "", code, refusal.text), _XML
 
     def _done(self, fields: Fields, receipt: Receipt, amount_kopecks: int) -> Told:
-        return "0", self._xml.done(fields["txn_id"], receipt.payment_id, amount_kopecks)
+        return "0", self._xml.done(fields["txn_id"], receipt.payment_id, amount_kopecks), _XML
 
     async def _pay(self, fields: Fields) -> Told:
         receipt = (await self.port.pay(self._reader.payment(fields))).receipt
@@ -54,9 +52,10 @@ class OsmpDesk(Desk):
         """A check's number means nothing."""
         txn_id = txn_id_of(fields) if self._terms.check_txn_id or fields.get("txn_id") else ""
         account = self._reader.account(fields)
-        view = await self.port.check(account, self._reader.amount(fields) if fields.get("sum") else 0)
-        shown = [("debt", format_roubles(view.balance_kopecks))] if "debt" in self.connection.shown else []
-        return "0", self._xml.checked(txn_id, shown)
+        checked = await self.port.check(account, self._reader.amount(fields) if fields.get("sum") else 0)
+        debt = None if checked.balance_kopecks is None else format_roubles(checked.balance_kopecks)
+        found = (("FIO", checked.name), ("address", checked.address), ("debt", debt))
+        return "0", self._xml.checked(txn_id, [(name, text) for name, text in found if text is not None]), _XML
 
     async def _cancel(self, fields: Fields) -> Told:
         """Undo a payment in full, if the contract allows it."""

@@ -6,7 +6,7 @@ from engine.money import Grammar
 from gateways.processors.contract import Contract, amount, is_txn_id
 from gateways.processors.desk import Fields
 from gateways.processors.osmp_terms import OsmpTerms, PeriodForm
-from gateways.processors.query import wrong
+from gateways.processors.query import require, wrong
 from gateways.processors.results import RefusedError, Result
 
 
@@ -39,10 +39,8 @@ class OsmpReader:
         return self._contract.account(self._account_text(fields))
 
     def _account_text(self, fields: Fields) -> str:
-        text = fields.get("account", "")
-        if not text or text.isspace():
-            raise wrong("account", fields)
-        return text
+        require(fields, "account")
+        return fields["account"]
 
     def amount(self, fields: Fields) -> int:
         """Read `sum`, in kopecks; the contract's limits are asked apart."""

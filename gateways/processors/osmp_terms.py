@@ -39,6 +39,7 @@ CODES: Mapping[Result, Code] = {
     Result.IN_PROGRESS: Code.NOT_FINISHED,
     Result.TEMPORARY: Code.TEMPORARY,
     Result.UNKNOWN_COMMAND: Code.OTHER,
+    Result.MISSING_PARAM: Code.OTHER,
     Result.BAD_REQUEST: Code.OTHER,
     Result.BAD_TXN_ID: Code.OTHER,
     Result.BAD_ACCOUNT_FORMAT: Code.ACCOUNT_FORMAT,
@@ -69,9 +70,9 @@ class OsmpTerms(Terms, frozen=True, kw_only=True):
     """One contract's OSMP. The defaults are the protocol as published.
 
     `preset`: whose deviations are the defaults. `…_element`: what the reply calls the agent's number, ours, the sum,
-    the code and its text. `cents_exact`: `sum` has exactly two decimals. `codes`: replaces fatal codes by the
-    contract's own. `doc_period_field`: the extra field that names the month paid for, if any. `check_txn_id`: a check
-    must have a number.
+    the code and its text. `cents_exact`: `sum` has exactly two decimals. `check_txn_id`: a check must have a number.
+    `doc_period_field`: the extra field that names the month paid for, if any. `codes`: replaces fatal codes by the
+    contract's own; after `temporary_code` and `not_finished_code` the agent repeats.
     """
 
     preset: str = ""
@@ -85,6 +86,8 @@ class OsmpTerms(Terms, frozen=True, kw_only=True):
     doc_period_field: str = ""
     doc_period_form: PeriodForm = PeriodForm.YYYYMM
     codes: dict[int, int] = field(default_factory=dict)
+    temporary_code: int = Code.TEMPORARY
+    not_finished_code: int = Code.NOT_FINISHED
     cancel: bool = False
     status: bool = False
 
@@ -96,17 +99,26 @@ class OsmpTerms(Terms, frozen=True, kw_only=True):
         elements = (self.txn_element, self.paid_element, self.sum_element, self.result_element, self.comment_element)
         if not all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,31}", element) for element in elements):
             raise ValueError("an element's name must be one in XML")
-        if any(code in _KEPT or own in _KEPT for code, own in self.codes.items()):
+        repeated = {self.temporary_code, self.not_finished_code}
+        if any(code in _KEPT or own in _KEPT | repeated for code, own in self.codes.items()):
             raise ValueError("codes may rename fatal codes only, and only to fatal ones")
+        fatal = {code for code in Code if code not in _KEPT and code not in self.codes}
+        if repeated & {Code.OK, *fatal}:
+            raise ValueError("temporary_code and not_finished_code must be codes after which the agent repeats")
 
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "qiwi": {},
-    "kaspi": {"txn_element": "txn_id"},
-    "comepay": {"cents_exact": True},
+    "comepay": {},
+    "empay": {},
     "ibox": {"txn_element": "ibox_txn_id"},
+    "kaspi": {"txn_element": "txn_id"},
+    "novoplat": {},
+    "pegas": {},
+    "rapida": {},
     "sberbank-2": {"check_txn_id": False},
 }
+"""Relatives without deviations are named too, so that a contract says whose it is and a later finding reaches it."""
 
 
 def read_osmp_terms(terms: Mapping[str, Any], kind: type[Terms]) -> Terms:

@@ -20,7 +20,8 @@ class OsmpXml:
         result, comment = terms.result_element, terms.comment_element
         head = f"{_DECLARATION}  <{txn}>%s</{txn}>\n"
         tail = f"  <{result}>%d</{result}>\n  <{comment}>%s</{comment}>\n"
-        self._codes = {code: terms.codes.get(code, code) for code in Code}
+        repeated = {Code.TEMPORARY: terms.temporary_code, Code.NOT_FINISHED: terms.not_finished_code}
+        self._codes = {code: repeated.get(code, terms.codes.get(code, code)) for code in Code}
         self._done = f"{head}  <{paid}>%d</{paid}>\n  <{amount}>%s</{amount}>\n{tail % (Code.OK, 'OK')}</response>\n"
         self._checked = f"{head}{tail % (Code.OK, 'OK')}%s</response>\n"
         self._refused = f"{head}{tail}</response>\n"

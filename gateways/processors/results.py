@@ -19,6 +19,7 @@ class Result(enum.Enum):
     IN_PROGRESS = enum.auto()
     TEMPORARY = enum.auto()
     UNKNOWN_COMMAND = enum.auto()
+    MISSING_PARAM = enum.auto()
     BAD_REQUEST = enum.auto()
     BAD_TXN_ID = enum.auto()
     BAD_ACCOUNT_FORMAT = enum.auto()
@@ -46,6 +47,7 @@ TEXTS: Mapping[Result, str] = {
     Result.IN_PROGRESS: "Операция ещё не завершена",
     Result.TEMPORARY: "Временная ошибка, повторите запрос позже",
     Result.UNKNOWN_COMMAND: "Неизвестная команда",
+    Result.MISSING_PARAM: "Не указан обязательный параметр",
     Result.BAD_REQUEST: "Запрос отклонён",
     Result.BAD_TXN_ID: "Неверный номер платежа",
     Result.BAD_ACCOUNT_FORMAT: "Неверный формат лицевого счёта",

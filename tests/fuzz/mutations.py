@@ -65,6 +65,11 @@ def mutated(dice: Random, text: bytes) -> bytes:
     return text[:BYTES_MAX]
 
 
+def in_a_line(text: bytes) -> bytes:
+    """Leave only what HTTP allows in a target: else its parser gives up the connection, good neighbours and all."""
+    return bytes(byte for byte in text if 0x20 < byte < 0x7F)[:6_000].lstrip(b"/")
+
+
 def _span(dice: Random, text: bytes) -> tuple[int, int]:
     """A piece, mostly a short one."""
     begin = dice.randrange(len(text) + 1)

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from engine.ids import payment_id
 from tests.fuzz.doors import ACCOUNTS, DOORS, GOOD_ACCOUNT, Door
-from tests.fuzz.mutations import mutated
+from tests.fuzz.mutations import in_a_line, mutated
 from tests.fuzz.wire import Broken, Reply, Request, exchange, statuses, throw
 from tests.gateways.json_stage import BILLING, Client, Stage, open_door, open_stage, row
 
@@ -36,7 +36,7 @@ _PAYERS = 300
 
 
 class Played(NamedTuple):
-    """What a round saw: how many were said, and how many replies had each status."""
+    """What a round saw: how many were said, how many replies had each status, and how many told of a payment."""
 
     said: int
     statuses: dict[int, int]
@@ -72,7 +72,7 @@ async def play(name: str, seed: int, requests: int = ROUND_REQUESTS) -> Played:
             judge.look_at(stage)
     if errors:
         raise Broken(f"logged: {errors[0]}")
-    return Played(requests, judge.statuses, len(judge.told))
+    return Played(requests, judge.statuses, judge.taken)
 
 
 async def _play(door: Door, dice: Random, requests: int, client: Client, judge: "Judge") -> None:
@@ -108,7 +108,8 @@ def _one(door: Door, dice: Random, number: int) -> _Said:
         return _Said(_thrown(dice, request), _Way.THROWN)
     if number % _HEADERS_ONE_IN == 2:
         return _Said(_with_broken_headers(dice, request).framed(), _Way.ALONE)
-    return _Said(_broken(dice, request).framed())
+    breaks = door.seal if door.seal is not None and dice.random() < 0.5 else _broken
+    return _Said(breaks(dice, request).framed())
 
 
 def _broken(dice: Random, request: Request) -> Request:
@@ -119,13 +120,10 @@ def _broken(dice: Random, request: Request) -> Request:
     else:
         path, mark, query = target.partition(b"?")
         query = mutated(dice, query) if mark else query
-        target = _in_a_line((path if mark and dice.random() < 0.9 else b"/" + mutated(dice, path[1:])) + mark + query)
+        target = b"/" + in_a_line(
+            (path if mark and dice.random() < 0.9 else b"/" + mutated(dice, path[1:])) + mark + query
+        )
     return Request(request.method, target, headers, body)
-
-
-def _in_a_line(target: bytes) -> bytes:
-    """A target that is one by HTTP: else the parser gives up the connection, good neighbours in it and all."""
-    return b"/" + bytes(byte for byte in target if 0x20 < byte < 0x7F)[:8_000].lstrip(b"/")
 
 
 _HEADERS = (
@@ -199,15 +197,15 @@ class Judge:
 
     def __init__(self, door: Door) -> None:
         self._door = door
-        self._took = 0
-        self.told: set[int] = set()
+        self._told: set[int] = set()
+        self.taken = 0
         self.statuses: dict[int, int] = {}
 
     def hear(self, said: _Said, reply: Reply) -> None:
         """Judge one reply."""
         self._count(reply.status, said.wire)
         self._note(reply.body)
-        if said.must_pay and not (reply.status in (200, 201) and self._door.took.search(reply.body)):
+        if said.must_pay and not (reply.status in (200, 201) and self._door.is_taken(reply.body)):
             raise Broken(f"a good request was refused: {said.wire!r} -> {reply.status} {reply.body!r}")
 
     def overhear(self, wire: bytes, heard: bytes) -> None:
@@ -222,23 +220,22 @@ class Judge:
         self.statuses[status] = self.statuses.get(status, 0) + 1
 
     def _note(self, text: bytes) -> None:
-        self._took += len(self._door.took.findall(text))
-        if self._door.names is not None:
-            self.told.update(int(named) for named in self._door.names.findall(text))
+        found = self._door.tells.findall(text)
+        self.taken += len(found)
+        if self._door.tells_number:
+            self._told.update(map(int, found))
 
     def look_at(self, stage: Stage) -> None:
         """Hold the ledger against what was told."""
         paid = {known.receipt.payment_id for (source, _), known in stage.ledger.keys.items() if source != BILLING}
         billed = {payment_id(shard, seq) for shard, seq in stage.ledger.rows} - paid
-        untold = paid - self.told if self._door.names is not None else set()
-        missing = self.told - paid - billed
-        if untold or missing:
-            raise Broken(f"in the ledger and never told: {sorted(untold)}; told and not there: {sorted(missing)}")
-        if len(paid) > self._took:
-            raise Broken(f"{len(paid)} payments in the ledger, {self._took} replies tell of one")
+        if self._door.tells_number and (paid - self._told or self._told - paid - billed):
+            raise Broken(f"never told: {sorted(paid - self._told)}; told and not there: {sorted(self._told - paid)}")
+        if len(paid) > self.taken:
+            raise Broken(f"{len(paid)} payments in the ledger, and {self.taken} replies tell of one")
         strangers = set(stage.ledger.by_account) - {*ACCOUNTS, GOOD_ACCOUNT}
-        if strangers:
-            raise Broken(f"the ledger holds something of accounts {strangers}")
+        if strangers and not self._door.keeps_unknown:
+            raise Broken(f"the ledger holds something of accounts {sorted(strangers)}")
 
 
 class _Errors(logging.Handler):
