@@ -15,12 +15,14 @@ import logging
 from collections.abc import Iterator
 from random import Random
 from typing import NamedTuple
+from unittest import mock
 
 from engine.ids import payment_id
+from gateways.processors import contract
 from tests.fuzz.doors import ACCOUNTS, DOORS, GOOD_ACCOUNT, Door
 from tests.fuzz.mutations import in_a_line, mutated
 from tests.fuzz.wire import Broken, Reply, Request, exchange, statuses, throw
-from tests.gateways.json_stage import BILLING, Client, Stage, open_door, open_stage, row
+from tests.gateways.json_stage import BILLING, NOW_US, Client, Stage, open_door, open_stage, row
 
 ROUND_REQUESTS = 5_000
 _WINDOW = 40
@@ -33,6 +35,11 @@ _BODY_S_MAX = 0.2
 _QUIET_S = 0.3
 _PAYERS = 300
 """How many ids the broken payments share: enough to pay, few enough to be repeated and to conflict."""
+
+
+def rounds_of(broken: int) -> int:
+    """How many rounds say so many broken requests."""
+    return -(-broken // (ROUND_REQUESTS - ROUND_REQUESTS // _GOOD_ONE_IN))
 
 
 class Played(NamedTuple):
@@ -65,7 +72,7 @@ async def play(name: str, seed: int, requests: int = ROUND_REQUESTS) -> Played:
     door = DOORS[name]
     dice = Random(f"{name} {seed}")
     judge = Judge(door)
-    with _errors_seen() as errors:
+    with _errors_seen() as errors, mock.patch.object(contract, "now_us", return_value=NOW_US):
         async with open_stage() as stage, open_door(stage, signed="", body_s_max=_BODY_S_MAX) as client:
             stage.connections.replace([row(door.connection)])
             await _play(door, dice, requests, client, judge)
@@ -93,9 +100,12 @@ async def _play(door: Door, dice: Random, requests: int, client: Client, judge: 
         for wire in thrown:
             judge.overhear(wire, await throw(host, port, wire, _QUIET_S))
 
-    async with asyncio.TaskGroup() as lanes:
-        for work in (*[lane] * _LANES, *[thrower] * _THROWERS):
-            lanes.create_task(work())
+    try:
+        async with asyncio.TaskGroup() as lanes:
+            for work in (*[lane] * _LANES, *[thrower] * _THROWERS):
+                lanes.create_task(work())
+    except* Broken as broken:
+        raise broken.exceptions[0] from None
 
 
 def _one(door: Door, dice: Random, number: int) -> _Said:
