@@ -13,15 +13,17 @@ from typing import BinaryIO, NamedTuple
 
 import msgspec
 
+from actors import profiles
 from actors.client import Router
+from actors.profiles import NoSuchProfile
 from engine.registers import Contract
 from intake import reader
-from intake.presets import PRESETS
-from intake.profile import FileKind, Profile, decode
+from intake.profile import FileKind, Profile
 from intake.register_survey import Survey, survey
 from intake.rows import Item, RegisterRow
-from storage import codec, profiles, received, reference
+from storage import codec, connections, received
 from storage.archive import Archive
+from storage.connections import ConnectionRow
 from storage.received import Arrival, ReceivedFile
 from storage.register_book import Book
 from storage.registers import Line, Register
@@ -55,17 +57,13 @@ class NoSuchConnection(Exception):
     """There is no connection of this name, or its settings cannot be read."""
 
 
-class NoSuchProfile(Exception):
-    """There is no profile of this name for registers or statements."""
-
-
 class Interrupted(Exception):
     """The shards or the database could not do it now; go on later."""
 
 
 async def contract_of(database_url: str, connection: str) -> Contract:
     """Return a connection's contract as registers see it. Errors: `NoSuchConnection`."""
-    for row in await reference.read_connections(database_url):
+    for row in await connections.read_connections(database_url):
         if row.connection == connection:
             return _contract(row)
     raise NoSuchConnection(connection)
@@ -74,7 +72,7 @@ async def contract_of(database_url: str, connection: str) -> Contract:
 async def contracts(database_url: str) -> list[Contract]:
     """Return the contracts of all active connections whose settings can be read, by name."""
     found = []
-    for row in await reference.read_connections(database_url):
+    for row in await connections.read_connections(database_url):
         if row.active:
             try:
                 found.append(_contract(row))
@@ -83,7 +81,7 @@ async def contracts(database_url: str) -> list[Contract]:
     return found
 
 
-def _contract(row: reference.ConnectionRow) -> Contract:
+def _contract(row: ConnectionRow) -> Contract:
     try:
         contract = msgspec.json.decode(row.settings, type=Contract)
     except msgspec.DecodeError as error:
@@ -116,20 +114,11 @@ async def receive(
 
 
 async def profile_named(database_url: str, name: str, version: int = 0) -> Profile:
-    """Return a profile of registers or statements: a version, or the newest. What the database has goes before presets.
-
-    Errors: `NoSuchProfile`.
-    """
-    if version:
-        stored = await profiles.at_version(database_url, name, version)
-    else:
-        stored = await profiles.newest(database_url, name)
-    profile = decode(stored.settings) if stored is not None else PRESETS.get(name)
-    if profile is None or profile.kind not in (FileKind.REGISTER, FileKind.STATEMENT):
-        raise NoSuchProfile(name)
-    return msgspec.structs.replace(
-        profile, name=name, version=stored.version if stored is not None else profile.version
-    )
+    """Return a profile of registers or statements: a version, or the newest. Errors: `NoSuchProfile`."""
+    profile = await profiles.resolve(database_url, name, version)
+    if profile.kind not in (FileKind.REGISTER, FileKind.STATEMENT):
+        raise NoSuchProfile(f"{name} is a profile of {profile.kind.value}")
+    return profile
 
 
 async def look_through(place: Place, file: ReceivedFile, contract: Contract) -> Survey:

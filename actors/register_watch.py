@@ -15,11 +15,11 @@ from pathlib import Path
 from prometheus_client import Gauge
 
 from actors import statement_run
+from actors.profiles import NoSuchProfile
 from actors.register_intake import (
     Delivery,
     Interrupted,
     NoSuchConnection,
-    NoSuchProfile,
     Place,
     contract_of,
     contracts,

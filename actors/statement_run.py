@@ -32,7 +32,9 @@ def _entries(place: Place, file: ReceivedFile, profile: Profile) -> list[Entry]:
     found = []
     for item in reader.items(place.archive.path(file.sha256), profile):
         if not isinstance(item, StatementEntry):
-            raise FileRefused(Code.STATEMENT, getattr(item, "text", "это не строка выписки"), getattr(item, "row", 0))
+            raise FileRefused(
+                Code.ROWS_UNREADABLE, getattr(item, "text", "это не строка выписки"), getattr(item, "row", 0)
+            )
         found.append(_entry(item))
     return found
 

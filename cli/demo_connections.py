@@ -1,17 +1,14 @@
 """The demonstration's connections: one of each door, with secrets made at random, told only to demo.json."""
 
-import hashlib
 import os
-import secrets
 from pathlib import Path
 
 import msgspec
 
-from engine.ids import SourceId
-from gateways.connections import Connection, Scope
-from gateways.osmp_dialect import OsmpDialect
-from storage import reference
-from storage.reference import ConnectionRow
+from cli.connection_changes import Person, ensure
+from cli.connection_secrets import digest_of, made_at_random
+from cli.connection_settings import Settings
+from gateways.connections import Scope
 
 _JSON_SENDERS: dict[str, tuple[Scope, ...]] = {
     "cashier": ("pay", "read", "reverse"),
@@ -34,34 +31,20 @@ class DemoFile(msgspec.Struct, kw_only=True):
 
 async def make_connections(database_url: str, home: Path, base_url: str) -> DemoFile:
     """Make the connections, or keep those that demo.json knows; return what it is to say."""
-    old = read_demo_file(home)
+    old = read_demo_file(home) or DemoFile(base_url=base_url, api_keys={}, basic={})
     demo = DemoFile(base_url=base_url, api_keys={}, basic={})
-    rows = []
+    wanted: list[tuple[str, str, Settings]] = []
     for name, scopes in _JSON_SENDERS.items():
-        demo.api_keys[name] = (old and old.api_keys.get(name)) or secrets.token_urlsafe(24)
-        connection = Connection(source=SourceId(name), scopes=scopes, api_keys_sha256=(_digest(demo.api_keys[name]),))
-        rows.append(_row(name, "json", connection))
+        key = demo.api_keys[name] = old.api_keys.get(name) or made_at_random()
+        wanted.append((name, "json", {"source": name, "scopes": scopes, "api_keys_sha256": [digest_of(key)]}))
     for name, channel in _OSMP_SENDERS.items():
-        password = (old and old.basic.get(name, {}).get("password")) or secrets.token_urlsafe(24)
+        password = old.basic.get(name, {}).get("password") or made_at_random()
         demo.basic[name] = {"login": name, "password": password, "url": f"{base_url}/osmp"}
-        osmp = OsmpDialect(channel=channel, status=True, cancel=name == "kassa")
-        rows.append(
-            _row(
-                name,
-                "osmp",
-                Connection(source=SourceId(name), basic_login=name, basic_password_sha256=_digest(password), osmp=osmp),
-            )
-        )
-    await reference.put_connections(database_url, rows)
+        terms = {"channel": channel, "status": True, "cancel": name == "kassa"}
+        sign_in: Settings = {"basic_login": name, "basic_password_sha256": digest_of(password)}
+        wanted.append((name, "osmp", {"source": name, "terms": terms} | sign_in))
+    await ensure(database_url, wanted, Person(who="demo", why="demonstration"))
     return demo
-
-
-def _digest(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
-
-
-def _row(name: str, dialect: str, connection: Connection) -> ConnectionRow:
-    return ConnectionRow(name, dialect, active=True, settings=msgspec.json.encode(connection).decode())
 
 
 def read_demo_file(home: Path) -> DemoFile | None:

@@ -63,7 +63,6 @@ class RegisterTerms(msgspec.Struct, frozen=True, kw_only=True):
 
     `profile`: how its files are written. `operations`: from the register's operation id to the online txn_id, the
     first rule that matches; none means they are the same. `accounts`: likewise from the number as sent to ours.
-    `cut_off_minutes`: the minute of the local day at which the next operating day begins (1440 is midnight).
     `due_days`, `due_minutes`: when the register of a day must be here: so many days later, at this local minute.
     `expected_since`: from this day on a register comes for every operating day; missing it is an incident.
     `pays_online`: payments come online too; if not, all come by register alone, and that is no case. `many_days`: one
@@ -75,7 +74,6 @@ class RegisterTerms(msgspec.Struct, frozen=True, kw_only=True):
     profile: str = "bank-12"
     operations: tuple[Rewrite, ...] = ()
     accounts: tuple[Rewrite, ...] = ()
-    cut_off_minutes: int = MINUTES_A_DAY
     due_days: int = 1
     due_minutes: int = 12 * 60
     expected_since: datetime.date | None = None
@@ -95,12 +93,25 @@ class RegisterTerms(msgspec.Struct, frozen=True, kw_only=True):
                 re.compile(rule.pattern).sub(rule.text, "")
         except (re.error, IndexError) as error:
             raise ValueError(f"operations or accounts: {error}") from None
-        if not 0 < self.cut_off_minutes <= MINUTES_A_DAY or not 0 <= self.due_minutes <= MINUTES_A_DAY:
-            raise ValueError("cut_off_minutes and due_minutes are minutes of a day")
+        if not 0 <= self.due_minutes <= MINUTES_A_DAY:
+            raise ValueError("due_minutes is a minute of a day")
         if not 0 <= self.due_days <= 31 or not 0 <= self.shift_days_max <= 31:
             raise ValueError("due_days and shift_days_max are 0 to 31")
         if not 0 <= self.case_working_days <= 250 or not 0 <= self.statement_working_days <= 250:
             raise ValueError("working days are 0 to 250")
+
+
+class AccountRule(msgspec.Struct, frozen=True):
+    """How a processor's door rewrites an account: a full match of `pattern` becomes `account`."""
+
+    pattern: str
+    account: str
+
+
+class DoorTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """What registers need of the terms of the connection's door."""
+
+    account_rules: tuple[AccountRule, ...] = ()
 
 
 class Contract(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,7 +123,9 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     source: SourceId
     utc_offset_minutes: int = 180
+    cut_off: datetime.time = datetime.time(0)
     commission: Commission | None = None
+    terms: DoorTerms = DoorTerms()
     register: RegisterTerms = RegisterTerms()
 
     def txn_id(self, operation: str) -> TxnId:
@@ -120,8 +133,9 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
         return TxnId(_rewritten(operation, self.register.operations))
 
     def account(self, as_sent: str) -> AccountId:
-        """Return our account number for the one that the register has."""
-        return AccountId(_rewritten(as_sent, self.register.accounts))
+        """Return our account number for the one that the register has: by its own rules, else as the door would."""
+        door = tuple(Rewrite(rule.pattern, rule.account) for rule in self.terms.account_rules)
+        return AccountId(_rewritten(as_sent, self.register.accounts or door))
 
     def instant_us(self, local: datetime.datetime) -> int:
         """Return the UTC instant, in microseconds, of the agent's local time."""
@@ -131,9 +145,10 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
     def shift_minutes(self) -> int:
         """Minutes to add to an instant so that its UTC date is its operating day.
 
-        Rule: by the agent's clock; what is taken at the cut-off or after it is the next day's.
+        Rule: by the agent's clock. What is taken at the cut-off or after it is the next day's; midnight is no cut-off.
         """
-        return self.utc_offset_minutes + MINUTES_A_DAY - self.register.cut_off_minutes
+        cut_off = self.cut_off.hour * 60 + self.cut_off.minute
+        return self.utc_offset_minutes + (MINUTES_A_DAY - cut_off if cut_off else 0)
 
     def day_of(self, at_us: int) -> datetime.date:
         """Return the operating day of an instant in UTC microseconds."""

@@ -88,12 +88,12 @@ def _problem(request: web.Request, refused: Refused) -> web.Response:
 
 
 def _of_http(request: web.Request, error: web.HTTPException) -> web.StreamResponse:
-    """aiohttp's own refusals in our form; what already has a form of its own (OSMP, redirects) is left alone."""
+    """aiohttp's own refusals in our form; redirects are left alone."""
     code = _BY_STATUS.get(error.status)
-    if code is None or request.path == "/osmp":
+    if code is None:
         if error.status >= 500:
             return _problem(request, Refused("unavailable", retry_after_s=1))
-        return error if error.status < 400 or request.path == "/osmp" else _problem(request, Refused("field-invalid"))
+        return error if error.status < 400 else _problem(request, Refused("field-invalid"))
     headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
     return _problem(request, Refused(code, headers=headers))
 
@@ -112,7 +112,8 @@ def _count(request: web.Request, status: int, seconds: float) -> None:
 
 
 def http_log() -> logging.Logger:
-    """The log of the HTTP parser. What is not HTTP is counted and not logged: anybody can send it, without end."""
+    """The log of aiohttp. What is not HTTP is counted and not logged, and who hangs up within a request is not logged
+    either: anybody can do both, without end."""
     log = logging.getLogger("kopeck.http")
     log.setLevel(logging.DEBUG)  # aiohttp tells some garbage at this level only, and it must be counted too.
     if _is_worth_logging not in log.filters:
@@ -124,6 +125,8 @@ def _is_worth_logging(record: logging.LogRecord) -> bool:
     error = record.exc_info[1] if record.exc_info else None
     if isinstance(error, HttpProcessingError):
         _UNREADABLE.inc()
+        return False
+    if isinstance(error, ConnectionResetError):
         return False
     return record.levelno > logging.DEBUG
 

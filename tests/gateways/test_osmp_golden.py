@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from gateways.osmp_dialect import OsmpDialect
 from tests.gateways.osmp_stage import contract, open_door, open_stage
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "osmp"
 REPLY, NEXT = "--- reply\n", "--- next\n"
-DIALECTS = {
-    "dialect": OsmpDialect(txn_element="ibox_txn_id", codes={5: 2}, show_debt=False, cents_exact=True),
-    "cancel": OsmpDialect(cancel=True, status=True),
+CONTRACTS: dict[str, dict[str, object]] = {
+    "dialect": {"terms": {"preset": "ibox", "codes": {"5": 2}, "cents_exact": True}, "shown": ()},
+    "cancel": {"terms": {"cancel": True, "status": True}},
 }
 VARIABLE_HEADERS = ("Date:", "Server:")
 
@@ -23,7 +22,7 @@ VARIABLE_HEADERS = ("Date:", "Server:")
 @pytest.mark.parametrize("file", sorted(GOLDEN.glob("*.http")), ids=lambda file: file.stem)
 def test_the_wire_is_as_agreed(file: Path, request: pytest.FixtureRequest) -> None:
     agreed = file.read_text()
-    said = asyncio.run(converse(agreed, DIALECTS.get(file.stem)))
+    said = asyncio.run(converse(agreed, CONTRACTS.get(file.stem, {})))
     if request.config.getoption("--update-golden", default=False):
         file.write_text(said)
     assert said == agreed
@@ -33,10 +32,10 @@ def test_there_are_golden_files() -> None:
     assert len(list(GOLDEN.glob("*.http"))) >= 6
 
 
-async def converse(conversation: str, dialect: OsmpDialect | None) -> str:
+async def converse(conversation: str, terms: dict[str, object]) -> str:
     """Say a file's requests over one connection and return it with the replies that came."""
     requests = [part.partition(REPLY)[0] for part in conversation.split(NEXT)]
-    async with open_stage() as stage, open_door(stage, contract(osmp=dialect)) as door:
+    async with open_stage() as stage, open_door(stage, contract(**terms)) as door:
         reader, writer = await asyncio.open_connection(door.host, door.port)
         said = []
         for text in requests:

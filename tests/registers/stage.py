@@ -22,15 +22,16 @@ from engine.ids import AccountId, Period, ProviderId, ServiceCode, ShardId, Sour
 from engine.money import format_roubles
 from engine.outcomes import Acknowledged, Receipt
 from engine.policy import PolicyBook, PolicyCode, SplitPolicy
-from engine.registers import Contract, RegisterTerms
+from engine.registers import RegisterTerms
 from engine.sharding import SLOTS
+from gateways.connections import Connection
 from intake.profile import Column, FileKind, Form, Profile, encode
-from storage import codec, profiles, reference
+from storage import codec, connections, profiles
 from storage.archive import Archive
 from storage.audit import audit
+from storage.connections import Action, Change, ConnectionRow
 from storage.journal import PostgresJournal
 from storage.received import ReceivedFile
-from storage.reference import ConnectionRow
 
 BANK = "bank"
 SOURCE = SourceId("bank")
@@ -123,11 +124,19 @@ class Stage:
         line = ChargeLine(ServiceCode("heating"), ProviderId("teplo"), 300_000)
         await self.post(account, PostCharges, period=Period(202608), lines=(line,))
 
-    async def sign(self, name: str = BANK, **terms: object) -> None:
+    async def sign(self, name: str = BANK, cut_off: datetime.time = datetime.time(0), **terms: object) -> None:
         """Put a contract in force."""
-        contract = Contract(source=SourceId(name), register=msgspec.convert(terms, RegisterTerms))
+        contract = Connection(
+            source=SourceId(name),
+            cut_off=cut_off,
+            register=msgspec.convert(terms, RegisterTerms),
+            scopes=("pay", "read"),
+        )
         settings = msgspec.json.encode(contract).decode()
-        await reference.put_connections(self.url, [ConnectionRow(name, "osmp", True, settings)])
+        known = {row.connection: row.version for row in await connections.read_connections(self.url)}
+        row = ConnectionRow(name, "osmp", True, settings, known.get(name, 0))
+        change = Change(row=row, action=Action.EDIT, who="test", why="", before=None, after="{}")
+        await connections.change_connections(self.url, [change])
 
     async def post(self, account: AccountId, kind: Callable[..., AnyCommand], **content: object) -> Receipt:
         """Send a command that must succeed."""
@@ -196,10 +205,7 @@ class Stage:
                 Column(field="operated_at", constant=f"{at(12):%Y-%m-%d %H:%M}", date_formats=("%Y-%m-%d %H:%M",)),
             ),
         )
-        stored = profiles.StoredProfile(
-            profile="refunds", version=1, kind="register", settings=encode(profile).decode()
-        )
-        await profiles.add(self.url, stored, "test")
+        await profiles.add(self.url, "refunds", "register", encode(profile).decode(), "test")
 
     async def receive_refunds(self, *lines: str) -> int:
         """Hand over a register of `refunds_profile`: operation;parent;account;kopecks."""

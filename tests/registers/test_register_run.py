@@ -118,18 +118,18 @@ async def test_an_operation_of_an_earlier_register_counts_once(stage: Stage) -> 
 @pytest.mark.parametrize(
     ("cut_off", "moment", "outcome"),
     [
-        (1440, at(23, 59), "matched"),
-        (1440, at(0, 0, DAY + datetime.timedelta(days=1)), "date_shift"),
-        (1260, at(20, 59), "matched"),
-        (1260, at(21, 0), "date_shift"),
-        (1260, at(21, 0, DAY - datetime.timedelta(days=1)), "matched"),
-        (1260, at(20, 59, DAY - datetime.timedelta(days=1)), "date_shift"),
+        (0, at(23, 59), "matched"),
+        (0, at(0, 0, DAY + datetime.timedelta(days=1)), "date_shift"),
+        (21, at(20, 59), "matched"),
+        (21, at(21, 0), "date_shift"),
+        (21, at(21, 0, DAY - datetime.timedelta(days=1)), "matched"),
+        (21, at(20, 59, DAY - datetime.timedelta(days=1)), "date_shift"),
     ],
 )
 async def test_a_day_ends_at_the_cut_off_by_the_agents_clock(
     stage: Stage, cut_off: int, moment: datetime.datetime, outcome: str
 ) -> None:
-    await stage.sign(cut_off_minutes=cut_off)
+    await stage.sign(cut_off=datetime.time(cut_off))
     await stage.online("1", moment=moment)
     await stage.online("2", moment=at(12))
     await stage.online("3", moment=at(12))
