@@ -8,9 +8,9 @@ from actors.register_intake import Place, contracts, profile_named
 from engine.calendar import add_working_days
 from engine.registers import Contract
 from intake import reader
-from intake.faults import Code, FileRefused
+from intake.faults import FileRefused
 from intake.profile import Profile
-from intake.rows import StatementEntry
+from intake.rows import RowFault, StatementEntry
 from storage import statements
 from storage.received import ReceivedFile
 from storage.register_book import Book
@@ -29,13 +29,13 @@ async def take(place: Place, book: Book, file: ReceivedFile) -> None:
 
 
 def _entries(place: Place, file: ReceivedFile, profile: Profile) -> list[Entry]:
+    """Read a whole statement. Rule: one row that cannot be read refuses it; what is merely odd does not."""
     found = []
     for item in reader.items(place.archive.path(file.sha256), profile):
-        if not isinstance(item, StatementEntry):
-            raise FileRefused(
-                Code.ROWS_UNREADABLE, getattr(item, "text", "это не строка выписки"), getattr(item, "row", 0)
-            )
-        found.append(_entry(item))
+        if isinstance(item, RowFault):
+            raise FileRefused(item.code, item.text, item.row)
+        if isinstance(item, StatementEntry):
+            found.append(_entry(item))
     return found
 
 

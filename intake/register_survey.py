@@ -13,8 +13,8 @@ import msgspec
 from engine import limits
 from engine.money import format_roubles
 from engine.registers import Contract
-from intake.faults import FileRefused
-from intake.rows import Item, RegisterRow, RegisterTotals, RowFault, Skipped
+from intake.faults import FileRefused, Severity
+from intake.rows import Finding, Item, RegisterRow, RegisterTotals, RowFault, Skipped
 
 FAULTS_SHOWN_MAX = 50
 
@@ -83,8 +83,11 @@ def _look(found: Survey, item: Item, contract: Contract) -> None:
         found.totals = item
     elif isinstance(item, RowFault):
         found.add_fault(item.row, item.text)
+    elif isinstance(item, Finding):
+        if item.severity in (Severity.FILE, Severity.ROW):
+            found.add_fault(item.row, item.text)
     elif not isinstance(item, Skipped):
-        found.add_fault(item.row, "это не строка реестра: профиль от файла другого вида")
+        found.add_fault(0, "это не строка реестра: профиль от файла другого вида")
 
 
 def _count(found: Survey, row: RegisterRow, contract: Contract) -> None:

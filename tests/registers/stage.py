@@ -172,6 +172,12 @@ class Stage:
         file, _ = await receive(self.place, io.BytesIO(content), delivery, SIZE_BYTES_MAX)
         return file.file
 
+    async def receive_statement(self, content: bytes) -> int:
+        """Hand a bank statement over."""
+        delivery = Delivery(name="statement.txt", connection=BANK, who="test", profile="client-bank")
+        file, _ = await receive(self.place, io.BytesIO(content), delivery, SIZE_BYTES_MAX)
+        return file.file
+
     async def take(self, *lines: BankLine, **trailer: object) -> ReceivedFile:
         """Hand a register over and bring it to its end."""
         return await work(self.place, await self.receive(bank_file(*lines, **trailer)))  # type: ignore[arg-type]
@@ -234,7 +240,8 @@ class Stage:
     async def fetch(self, sql: str, *values: object) -> list[asyncpg.Record]:
         connection = await asyncpg.connect(self.url)
         try:
-            return await connection.fetch(sql, *values)
+            rows: list[asyncpg.Record] = await connection.fetch(sql, *values)
+            return rows
         finally:
             await connection.close()
 
