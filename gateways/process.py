@@ -10,11 +10,15 @@ from actors.bootstrap import AWAY, Installation
 from actors.garbage import collect_seldom
 from actors.messages import Payer
 from actors.notices import NoticeListener
-from actors.settings import Settings
+from actors.register_desk import RegisterDesk
+from actors.register_intake import Place
+from actors.settings import Settings, archive_of
 from engine.ids import AccountId
 from gateways.app import Doors, Readiness, build_app, serve
 from gateways.connections import Connections, Row
 from gateways.processors.entrance import check_exposure
+from gateways.register_port import RegisterPort
+from storage.archive import Archive
 
 _RELOAD_PAUSE_S = 2.0
 _log = logging.getLogger("kopeck.gateway")
@@ -28,6 +32,7 @@ class GatewayProcess:
         self._settings = settings
         self._installation = Installation(settings, database_url)
         self._listener = NoticeListener(redis_url)
+        self._place = Place(database_url, Archive(archive_of(settings)), self._installation.router)
         self._connections = Connections()
         self._tasks: list[asyncio.Task[None]] = []
         collect_seldom()
@@ -49,6 +54,7 @@ class GatewayProcess:
             readiness=self._readiness,
             status=self._installation.status,
             payer=self._payer,
+            registers=RegisterPort(RegisterDesk(self._place, self._settings.register_bytes_max)),
         )
         self._runner, port = await serve(build_app(doors), self._settings.host, self._settings.port)
         return port

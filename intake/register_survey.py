@@ -13,8 +13,8 @@ import msgspec
 from engine import limits
 from engine.money import format_roubles
 from engine.registers import Contract
-from intake.faults import FileRefused, Severity
-from intake.rows import Finding, Item, RegisterRow, RegisterTotals, RowFault, Skipped
+from intake.faults import FileRefused, Finding, Severity
+from intake.rows import Item, RegisterRow, RegisterTotals, RowFault, Skipped
 
 FAULTS_SHOWN_MAX = 50
 
