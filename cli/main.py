@@ -203,6 +203,8 @@ def settings(*, json: Json = False) -> None:
     out.print(shown_table)
 
 
+app.command("cli.register_commands:app", name="register", help="Registers of agents: list, show, report.")
+app.command("cli.register_commands:case_app", name="case", help="What does not agree: list, show, resolve.")
 app.command("cli.connection_commands:app", name="connection", help="Contracts with senders: add, list, show, edit, …")
 
 

@@ -11,7 +11,6 @@ from actors.garbage import collect_seldom
 from actors.messages import Payer
 from actors.notices import NoticeListener
 from actors.register_desk import RegisterDesk
-from actors.register_intake import Place
 from actors.settings import Settings, archive_of
 from engine.ids import AccountId
 from gateways.app import Doors, Readiness, build_app, serve
@@ -32,7 +31,8 @@ class GatewayProcess:
         self._settings = settings
         self._installation = Installation(settings, database_url)
         self._listener = NoticeListener(redis_url)
-        self._place = Place(database_url, Archive(archive_of(settings)), self._installation.router)
+        desk = RegisterDesk(database_url, Archive(archive_of(settings)), settings.register_bytes_max)
+        self._registers = RegisterPort(desk)
         self._connections = Connections()
         self._tasks: list[asyncio.Task[None]] = []
         collect_seldom()
@@ -54,7 +54,7 @@ class GatewayProcess:
             readiness=self._readiness,
             status=self._installation.status,
             payer=self._payer,
-            registers=RegisterPort(RegisterDesk(self._place, self._settings.register_bytes_max)),
+            registers=self._registers,
         )
         self._runner, port = await serve(build_app(doors), self._settings.host, self._settings.port)
         return port

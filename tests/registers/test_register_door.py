@@ -7,7 +7,6 @@ import pytest
 import pytest_asyncio
 from aiohttp.test_utils import TestClient
 
-from actors.register_desk import RegisterDesk
 from actors.register_run import work_through
 from gateways.app import Doors, Readiness, build_app
 from gateways.connections import Connection, Connections
@@ -37,7 +36,7 @@ async def _ready() -> Readiness:
 
 @pytest_asyncio.fixture
 async def door(stage: Stage) -> AsyncIterator[Client]:
-    port = RegisterPort(RegisterDesk(stage.place, SIZE_BYTES_MAX))
+    port = RegisterPort(stage.desk())
     doors = Doors(
         stage.router,
         stage.settings,
