@@ -1,10 +1,14 @@
 """A register meets what was taken online: every line ends in one way, and no kopeck is credited twice."""
 
 import datetime
+from collections.abc import Sequence
 
 import pytest
 
-from engine.commands import AcceptPayment, ReversePayment, fingerprint
+from actors.client import Router, Routes
+from actors.register_intake import Interrupted
+from actors.register_run import work
+from engine.commands import AcceptPayment, AnyCommand, ReversePayment, fingerprint
 from engine.ids import AccountId, TxnId
 from engine.outcomes import Acknowledged, KeyConflict, Outcome
 from storage import codec
@@ -201,6 +205,58 @@ async def test_a_line_that_the_rules_refuse_is_a_case_and_its_neighbours_are_tak
     assert await stage.outcomes(done.file) == ["rejected", "missing_online"]
     assert await stage.open_cases() == ["rejected"]
     assert (done.rows_accepted, done.rows_rejected) == (1, 1)
+
+
+# Interruptions -------------------------------------------------------------------------------------------------------
+
+
+class _DiesAfter(Router):
+    """A way to the shards of a worker that dies as soon as they have done what it asked."""
+
+    async def submit_many(self, commands: Sequence[AnyCommand]) -> list[Outcome]:
+        await super().submit_many(commands)
+        raise Interrupted
+
+    async def submit(self, command: AnyCommand) -> Outcome:
+        await super().submit(command)
+        raise Interrupted
+
+
+async def _killed_after_posting(stage: Stage, file: int) -> None:
+    router = _DiesAfter(stage.settings)
+    router.update(Routes(1, stage.router.routes.shards), {n: lane.transport for n, lane in stage.router.lanes.items()})
+    with pytest.raises(Interrupted):
+        await work(stage.place._replace(router=router), file)
+
+
+async def test_what_a_dead_worker_credited_is_not_taken_for_online(stage: Stage) -> None:
+    file = await stage.receive(bank_file(BankLine(operation="1"), BankLine(operation="2", account=NOBODY)))
+    await _killed_after_posting(stage, file)
+    assert await stage.balance(ANNA) == 150_000
+    await stage.work(file)
+    assert await stage.outcomes(file) == ["missing_online", "unknown_account"]
+    assert await stage.balance(ANNA) == 150_000
+
+
+async def test_what_a_dead_worker_reversed_is_its_own_refund_still(stage: Stage) -> None:
+    await stage.sign(profile="refunds")
+    await stage.refunds_profile()
+    paid = await stage.online("1")
+    file = await stage.receive_refunds(f"R1;1;{ANNA};-50000")
+    await _killed_after_posting(stage, file)
+    await stage.post(ANNA, ReversePayment, source=SOURCE, txn_id=TxnId("cancel-1"), payment_id=paid.payment_id)
+    await stage.work(file)
+    assert await stage.outcomes(file) == ["reversed"]
+    assert await stage.balance(ANNA) == 300_000
+
+
+async def test_what_a_register_reversed_does_not_stand_for_a_later_refund(stage: Stage) -> None:
+    await stage.sign(profile="refunds")
+    await stage.refunds_profile()
+    await stage.online("1")
+    one, two = await stage.take_refunds("R1;1;-50000"), await stage.take_refunds("R2;1;-50000")
+    assert await stage.outcomes(one) == await stage.outcomes(two) == ["reversed"]
+    assert await stage.balance(ANNA) == 250_000
 
 
 # Files ---------------------------------------------------------------------------------------------------------------
