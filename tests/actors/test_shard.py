@@ -166,6 +166,35 @@ async def test_another_content_under_a_used_key_is_a_conflict(running: Running) 
     assert view.balance_kopecks == 99_000
 
 
+async def test_an_old_repeat_that_nobody_doubts_costs_one_append_and_gets_its_first_receipt(
+    ledger: MemoryLedger,
+) -> None:
+    trusting = await Running(ledger, keys_doubted_commands=0, keys_remembered_max=0).start()
+    await trusting.open_account()
+    (first,) = await trusting.do(pay(1))
+    again, fresh = await trusting.do(pay(1), pay(2, account=ACCOUNT))
+    assert isinstance(first, Acknowledged)
+    assert again == Acknowledged(first.receipt, replayed=True)
+    assert isinstance(fresh, Acknowledged)
+    assert fresh.receipt.balance_kopecks == 98_000
+    assert trusting.shard.metrics.keys_taken == 1
+    assert trusting.ended is not None
+    trusting.ended.cancel()
+
+
+async def test_what_would_be_refused_now_but_was_accepted_then_gets_its_first_receipt(ledger: MemoryLedger) -> None:
+    trusting = await Running(ledger, keys_doubted_commands=0, keys_remembered_max=0).start()
+    await trusting.open_account()
+    (first,) = await trusting.do(pay(1))
+    await trusting.do(CloseAccount(**command_fields("close")))
+    (again,) = await trusting.do(pay(1))
+    assert isinstance(first, Acknowledged)
+    assert again == Acknowledged(first.receipt, replayed=True)
+    assert trusting.shard.metrics.keys_taken == 0
+    assert trusting.ended is not None
+    trusting.ended.cancel()
+
+
 async def test_good_neighbours_of_a_refused_payment_are_taken(running: Running) -> None:
     outcomes = await running.do(pay(1), pay(2, 0), pay(3, 500, AccountId("nobody")), pay(4))
     told = [outcome.reason if isinstance(outcome, Rejected) else "taken" for outcome in outcomes]
