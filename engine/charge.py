@@ -18,6 +18,9 @@ class Kind(enum.IntEnum):
     ADVANCE = 4
     FEE = 5
 
+    # An enum hashes its name in Python; a payment hashes its line keys some thirty times.
+    __hash__ = int.__hash__
+
 
 DEBT_KINDS = (Kind.CHARGE, Kind.COURT_COST, Kind.PENALTY)
 """What a consumer can owe, in the order in which ordinary payments meet it."""

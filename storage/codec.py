@@ -80,12 +80,13 @@ def pack_event(event: Event, at: Position, stamp: Stamp, previous_hash: bytes) -
 
     Shape: (row, hash of the row); the hash is also the row's last column.
     """
+    # fmt: off
     fixed = _EVENT_FIXED.pack(
-        23,
-        *(8, at.seq, 8, event.amount_kopecks, 8, event.balance_kopecks),
-        *(8, event.accepted_at_us - _PG_EPOCH_US, 8, at.recorded_at_us - _PG_EPOCH_US),
-        *(4, event.account_seq, 4, event.ref, 4, at.shard, 4, stamp.epoch, 2, event.kind),
+        23, 8, at.seq, 8, event.amount_kopecks, 8, event.balance_kopecks,
+        8, event.accepted_at_us - _PG_EPOCH_US, 8, at.recorded_at_us - _PG_EPOCH_US,
+        4, event.account_seq, 4, event.ref, 4, at.shard, 4, stamp.epoch, 2, event.kind,
     )
+    # fmt: on
     body = b"".join(
         (
             fixed,
