@@ -56,6 +56,7 @@ _LOOKS_MAX = 3
 _DRAIN_POLL_S = 0.01
 _SNAPSHOT_PAUSE_S = 0.25
 _SNAPSHOT_ACCOUNTS_MAX = 500
+_LEAVING_MAX = 20_000
 
 
 class Decided:
@@ -104,6 +105,7 @@ class Shard:
         self._in_flight: dict[IdempotencyKey, Decided] = {}
         self._keys = KeyMemory(keys_max=settings.keys_remembered_max, doubted_max=settings.keys_doubted_commands)
         self._unsaved: dict[AccountId, None] = {}
+        self._leaving: list[tuple[AccountId, int, bytes]] = []
         self._parked: dict[AccountId, str] = {}
         self._term: Term | None = None
         self._lease_ends = 0.0
@@ -238,9 +240,18 @@ class Shard:
                 continue
             if one is not None:
                 decided.append(one)
-        self.metrics.evicted += self._accounts.shrink()
+        self._evict()
         self._keys.shrink()
         return decided
+
+    def _evict(self) -> None:
+        """Let the oldest accounts go; one with some events since its snapshot leaves a new one to be read back from."""
+        for live in self._accounts.shrink():
+            self.metrics.evicted += 1
+            state = live.state
+            behind = state.seq - live.snapshot_seq >= self._settings.snapshot_evicted_events
+            if behind and len(self._leaving) < _LEAVING_MAX:
+                self._leaving.append((state.account, state.seq, codec.pack_snapshot(state)))
 
     def _is_repeat(self, job: Job, fetched: Fetched) -> bool:
         """Answer a job whose key is known: now if it is durable, else when the first one is."""
@@ -413,14 +424,16 @@ class Shard:
                 self.metrics.snapshots += len(packed)
 
     def _pack_snapshots(self) -> list[tuple[AccountId, int, bytes]]:
-        packed = []
-        for account in list(self._unsaved)[:_SNAPSHOT_ACCOUNTS_MAX]:
+        """At most one snapshot an account, the newest: those of accounts that left, then of those that stay."""
+        leaving, self._leaving = self._leaving[:_SNAPSHOT_ACCOUNTS_MAX], self._leaving[_SNAPSHOT_ACCOUNTS_MAX:]
+        packed = {account: (account, seq, state) for account, seq, state in leaving}
+        for account in list(self._unsaved)[: _SNAPSHOT_ACCOUNTS_MAX - len(packed)]:
             del self._unsaved[account]
             live = self._accounts.peek(account)
             if live is not None and live.tail is None and account not in self._parked:
-                packed.append((account, live.state.seq, codec.pack_snapshot(live.state)))
+                packed[account] = (account, live.state.seq, codec.pack_snapshot(live.state))
                 live.snapshot_seq = live.state.seq
-        return packed
+        return list(packed.values())
 
     def _abandon(self) -> None:
         """The term is over: nobody may be left waiting. What was decided may be durable or not."""
@@ -440,7 +453,7 @@ class Shard:
             "commit_waiting_entries": self._group_commit.waiting,
             "in_flight_entries": len(self._in_flight),
             "accounts_cached": len(self._accounts),
-            "snapshots_waiting": len(self._unsaved),
+            "snapshots_waiting": len(self._unsaved) + len(self._leaving),
         }
 
 

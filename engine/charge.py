@@ -2,6 +2,7 @@
 
 import datetime
 import enum
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -33,6 +34,12 @@ class LineKey(NamedTuple):
     provider: ProviderId
     period: Period
     kind: Kind
+
+
+@lru_cache(maxsize=65_536)
+def line_key(service: str, provider: str, period: int, kind: int) -> LineKey:
+    """Return the one shared `LineKey` of these parts: a region has few, and shared ones compare by identity first."""
+    return LineKey(ServiceCode(service), ProviderId(provider), Period(period), Kind(kind))
 
 
 ACCOUNT_ADVANCE = LineKey(ServiceCode(""), ProviderId(""), Period(0), Kind.ADVANCE)

@@ -11,7 +11,7 @@ from engine.account import AccountState, Status
 from engine.advances import close_with_advances, keep_by_last_accruals
 from engine.allocation import allocate
 from engine.calendar import barred_before
-from engine.charge import ACCOUNT_ADVANCE, DEBT_KINDS, Kind, LineKey
+from engine.charge import ACCOUNT_ADVANCE, DEBT_KINDS, Kind, LineKey, line_key
 from engine.commands import (
     AcceptPayment,
     AnyCommand,
@@ -244,7 +244,7 @@ def _post_charges(state: AccountState, command: PostCharges, book: PolicyBook) -
         return Rejected(Reason.ACCOUNT_UNKNOWN)
     lines: dict[LineKey, int] = {}
     for line in command.lines:
-        key = LineKey(line.service, line.provider, command.period, line.kind)
+        key = line_key(line.service, line.provider, command.period, line.kind)
         lines[key] = lines.get(key, 0) + line.kopecks
     lines = {key: kopecks for key, kopecks in lines.items() if kopecks}
     if not lines:

@@ -320,6 +320,24 @@ async def test_evicted_accounts_are_read_again_as_they_were(ledger: MemoryLedger
     running.ended.cancel()
 
 
+async def test_an_evicted_account_leaves_a_snapshot_to_be_read_back_from(
+    ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shard_module, "_SNAPSHOT_PAUSE_S", 0.001)
+    running = await Running(ledger, accounts_cached_max=1, snapshot_every_events=99).start()
+    for account in (AccountId("a"), AccountId("b"), AccountId("a"), AccountId("b")):
+        if not ledger.by_account.get(account):
+            await running.open_account(account)
+        await running.do(pay(f"1-{len(ledger.rows)}", account=account), pay(f"2-{len(ledger.rows)}", account=account))
+    await asyncio.sleep(0.05)
+    assert ledger.snapshots[AccountId("a")][0] in (4, 6)
+    view = await running.view(AccountId("a"))
+    assert view is not None
+    assert view.balance_kopecks == 96_000
+    assert running.ended is not None
+    running.ended.cancel()
+
+
 async def test_snapshots_are_of_durable_states_only(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shard_module, "_SNAPSHOT_PAUSE_S", 0.01)
     await running.do(*(pay(number) for number in range(4)))
