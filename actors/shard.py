@@ -33,6 +33,7 @@ from actors.messages import (
 )
 from actors.settings import Settings
 from actors.shard_metrics import ShardMetrics
+from actors.snapshots import SnapshotWriter
 from engine.account import AccountState
 from engine.apply import apply
 from engine.charge import OpenItem
@@ -54,9 +55,6 @@ _OUR_BUGS = (AssertionError, ArithmeticError, LookupError, TypeError, ValueError
 _NOTHING = Fetched({}, {})
 _LOOKS_MAX = 3
 _DRAIN_POLL_S = 0.01
-_SNAPSHOT_PAUSE_S = 0.25
-_SNAPSHOT_ACCOUNTS_MAX = 500
-_LEAVING_MAX = 20_000
 
 
 class Decided:
@@ -104,9 +102,8 @@ class Shard:
         self._group_commit: GroupCommit[Decided] = GroupCommit(self._commit, entries_max=settings.commit_entries_max)
         self._in_flight: dict[IdempotencyKey, Decided] = {}
         self._keys = KeyMemory(keys_max=settings.keys_remembered_max, doubted_max=settings.keys_doubted_commands)
-        self._unsaved: dict[AccountId, None] = {}
-        self._leaving: list[tuple[AccountId, int, bytes]] = []
         self._parked: dict[AccountId, str] = {}
+        self._snapshots = SnapshotWriter(journal, self._accounts, self._parked, settings, self.metrics)
         self._term: Term | None = None
         self._lease_ends = 0.0
         self._draining = False
@@ -138,7 +135,7 @@ class Shard:
                 tasks.create_task(self._accept_for_ever())
                 tasks.create_task(self._group_commit.run())
                 tasks.create_task(self._keep_lease())
-                tasks.create_task(self._write_snapshots())
+                tasks.create_task(self._snapshots.run())
         finally:
             self._abandon()
 
@@ -240,18 +237,11 @@ class Shard:
                 continue
             if one is not None:
                 decided.append(one)
-        self._evict()
-        self._keys.shrink()
-        return decided
-
-    def _evict(self) -> None:
-        """Let the oldest accounts go; one with some events since its snapshot leaves a new one to be read back from."""
         for live in self._accounts.shrink():
             self.metrics.evicted += 1
-            state = live.state
-            behind = state.seq - live.snapshot_seq >= self._settings.snapshot_evicted_events
-            if behind and len(self._leaving) < _LEAVING_MAX:
-                self._leaving.append((state.account, state.seq, codec.pack_snapshot(state)))
+            self._snapshots.note_leaving(live)
+        self._keys.shrink()
+        return decided
 
     def _is_repeat(self, job: Job, fetched: Fetched) -> bool:
         """Answer a job whose key is known: now if it is durable, else when the first one is."""
@@ -351,8 +341,7 @@ class Shard:
     def _note_durable(self, live: Live[Decided], decided: Decided) -> None:
         if live.tail is decided:
             live.tail = None
-        if live.state.seq - live.snapshot_seq >= self._settings.snapshot_every_events:
-            self._unsaved[live.state.account] = None
+        self._snapshots.note_durable(live)
 
     def _owns(self, account: AccountId) -> bool:
         return slot_of(account) in self.term.slots
@@ -415,26 +404,6 @@ class Shard:
             await self._journal.renew_lease()
             self._lease_ends = max(self._lease_ends, asked_at + LEASE_S)
 
-    async def _write_snapshots(self) -> None:
-        """Save snapshots of durable states, a few hundred at a time, off the payments' way."""
-        while True:
-            await asyncio.sleep(_SNAPSHOT_PAUSE_S)
-            while packed := self._pack_snapshots():
-                await self._journal.save_snapshots(packed)
-                self.metrics.snapshots += len(packed)
-
-    def _pack_snapshots(self) -> list[tuple[AccountId, int, bytes]]:
-        """At most one snapshot an account, the newest: those of accounts that left, then of those that stay."""
-        leaving, self._leaving = self._leaving[:_SNAPSHOT_ACCOUNTS_MAX], self._leaving[_SNAPSHOT_ACCOUNTS_MAX:]
-        packed = {account: (account, seq, state) for account, seq, state in leaving}
-        for account in list(self._unsaved)[: _SNAPSHOT_ACCOUNTS_MAX - len(packed)]:
-            del self._unsaved[account]
-            live = self._accounts.peek(account)
-            if live is not None and live.tail is None and account not in self._parked:
-                packed[account] = (account, live.state.seq, codec.pack_snapshot(live.state))
-                live.snapshot_seq = live.state.seq
-        return list(packed.values())
-
     def _abandon(self) -> None:
         """The term is over: nobody may be left waiting. What was decided may be durable or not."""
         self._draining = True
@@ -453,7 +422,7 @@ class Shard:
             "commit_waiting_entries": self._group_commit.waiting,
             "in_flight_entries": len(self._in_flight),
             "accounts_cached": len(self._accounts),
-            "snapshots_waiting": len(self._unsaved) + len(self._leaving),
+            "snapshots_waiting": len(self._snapshots),
         }
 
 

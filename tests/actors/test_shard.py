@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from actors import messages
+from actors import messages, snapshots
 from actors import shard as shard_module
 from actors.messages import Notice
 from actors.settings import Settings
@@ -323,7 +323,7 @@ async def test_evicted_accounts_are_read_again_as_they_were(ledger: MemoryLedger
 async def test_an_evicted_account_leaves_a_snapshot_to_be_read_back_from(
     ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shard_module, "_SNAPSHOT_PAUSE_S", 0.001)
+    monkeypatch.setattr(snapshots, "PAUSE_S", 0.001)
     running = await Running(ledger, accounts_cached_max=1, snapshot_every_events=99).start()
     for account in (AccountId("a"), AccountId("b"), AccountId("a"), AccountId("b")):
         if not ledger.by_account.get(account):
@@ -339,7 +339,7 @@ async def test_an_evicted_account_leaves_a_snapshot_to_be_read_back_from(
 
 
 async def test_snapshots_are_of_durable_states_only(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shard_module, "_SNAPSHOT_PAUSE_S", 0.01)
+    monkeypatch.setattr(snapshots, "PAUSE_S", 0.01)
     await running.do(*(pay(number) for number in range(4)))
     running.gate.open.clear()
     call = running.begin(pay("held"))
