@@ -93,12 +93,12 @@ def _problem(request: web.Request, refused: Refused) -> web.Response:
 
 
 def _of_http(request: web.Request, error: web.HTTPException) -> web.StreamResponse:
-    """aiohttp's own refusals in our form; what already has a form of its own (OSMP, redirects) is left alone."""
+    """aiohttp's own refusals in our form; redirects are left alone."""
     code = _BY_STATUS.get(error.status)
-    if code is None or request.path == "/osmp":
+    if code is None:
         if error.status >= 500:
             return _problem(request, Refused("unavailable", retry_after_s=1))
-        return error if error.status < 400 or request.path == "/osmp" else _problem(request, Refused("field-invalid"))
+        return error if error.status < 400 else _problem(request, Refused("field-invalid"))
     headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
     return _problem(request, Refused(code, headers=headers))
 
