@@ -203,5 +203,8 @@ def settings(*, json: Json = False) -> None:
     out.print(shown_table)
 
 
+app.command("cli.connection_commands:app", name="connection", help="Contracts with senders: add, list, show, edit, …")
+
+
 if __name__ == "__main__":
     main()
