@@ -165,7 +165,7 @@ def test_what_nobody_suggested_cannot_be_confirmed(region: Region) -> None:
 
 
 @pytest.mark.parametrize("who", ["anna", "ANNA", " anna ", "Anna\u00a0"])
-def test_who_proposed_a_provider_does_not_confirm_it(region: str, who: str) -> None:
+def test_who_proposed_a_provider_does_not_confirm_it(region: Region, who: str) -> None:
     propose(region, Kind.PROVIDER, ("7", "МУП Водоканал"), by="anna")
     number = only(region).mapping
     assert confirm(region, number, by=Change(who, "сама")) == {number: Refusal.SAME_PERSON}
