@@ -13,7 +13,7 @@ from intake.master_files import write_records
 from intake.policy_files import write_policies
 from storage import mapping, reference
 from tests.cli.conftest import Run
-from tests.engine.test_master import CAP, PROVIDER, SERVICE
+from tests.engine.test_master import CAP, PROVIDER, SERVICE, TARIFF
 
 SIGNED = ("--who", "anna", "--why", "приказ № 1")
 POLICY = SplitPolicy(agreement="other", code=PolicyCode.FIFO, version=1, valid_from=datetime.date(2026, 1, 1))
@@ -60,6 +60,15 @@ def test_a_faulty_file_is_refused_whole_with_its_lines(kopeck: Run, tmp_path: Pa
     assert kopeck("nsi", "list", "providers", "--json").json == []
 
 
+def test_a_reference_to_nothing_is_told_with_its_line(kopeck: Run, tmp_path: Path) -> None:
+    path = tmp_path / "tariffs.csv"
+    path.write_bytes(write_records("tariffs", [TARIFF]))
+    ended = kopeck("nsi", "load", "tariffs", str(path), *SIGNED)
+    assert ended.code == 1
+    assert "line 2: service 'HEAT' is not known here" in ended.err
+    assert "line 2: provider 'P01' is not known here" in ended.err
+
+
 def test_the_history_names_who_and_why(kopeck: Run, services: Path) -> None:
     kopeck("nsi", "load", "services", str(services), *SIGNED)
     (change,) = kopeck("nsi", "history", "services", "HEAT", "--json").json
@@ -102,14 +111,13 @@ def test_policies_come_as_json_and_a_version_is_never_changed(kopeck: Run, tmp_p
     assert [row["who"] for row in kopeck("nsi", "history", "policies", "other/1", "--json").json] == ["anna"]
 
 
-def test_a_running_system_is_told_of_new_policies_only(
+def test_a_running_system_is_told_of_policies_that_are_kept(
     kopeck: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = []
 
-    async def tell(_: object) -> bool:
+    async def tell(_: object) -> None:
         told.append(True)
-        return True
 
     monkeypatch.setattr(nsi, "tell_the_running", tell)
     path = tmp_path / "policies.json"
@@ -117,6 +125,8 @@ def test_a_running_system_is_told_of_new_policies_only(
     kopeck("nsi", "load", "policies", str(path), *SIGNED, "--dry-run")
     assert told == []
     kopeck("nsi", "load", "policies", str(path), *SIGNED)
+    assert told == [True]
+    path.write_bytes(b"[{}]")
     kopeck("nsi", "load", "policies", str(path), *SIGNED)
     assert told == [True]
 
