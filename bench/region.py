@@ -20,7 +20,6 @@ from engine.ids import AccountId, Period, ProviderId, ServiceCode, SourceId, Txn
 from engine.outcomes import Acknowledged
 from engine.policy import PolicyCode, SplitPolicy
 from gateways.connections import Connection
-from gateways.osmp_dialect import OsmpDialect
 from storage import reference
 from storage.reference import ConnectionRow
 
@@ -51,7 +50,7 @@ async def prepare(database_url: str) -> str:
         source=SourceId("osmp"),
         basic_login="bench",
         basic_password_sha256=hashlib.sha256(password.encode()).hexdigest(),
-        osmp=OsmpDialect(),
+        dialect="osmp",
     )
     settings = msgspec.json.encode(connection).decode()
     await reference.put_connections(database_url, [ConnectionRow("bench", "osmp", active=True, settings=settings)])

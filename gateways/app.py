@@ -13,8 +13,9 @@ from gateways import middleware, openapi
 from gateways.accounts import Accounts
 from gateways.connections import Connections
 from gateways.live import Live, Streams, open_streams
-from gateways.osmp import osmp_routes
 from gateways.problems import Refused
+from gateways.processors.door import processor_routes
+from gateways.processors.port import PayerOf, nobody
 from gateways.requests import caller
 from gateways.terminal import Terminal
 
@@ -47,6 +48,7 @@ class Doors:
         collect_metrics: Callable[[], Awaitable[bytes]],
         readiness: Callable[[], Awaitable[Readiness]],
         status: Callable[[], Awaitable[bytes]],
+        payer: PayerOf = nobody,
     ) -> None:
         self.router = router
         self.settings = settings
@@ -55,6 +57,7 @@ class Doors:
         self.collect_metrics = collect_metrics
         self.readiness = readiness
         self.status = status
+        self.payer = payer
 
 
 def build_app(doors: Doors, *, body_s_max: float = BODY_S_MAX) -> web.Application:
@@ -63,7 +66,7 @@ def build_app(doors: Doors, *, body_s_max: float = BODY_S_MAX) -> web.Applicatio
     middleware.install(app)
     open_streams(app, Streams(doors.router, doors.live))
     terminal, accounts, health = Terminal(doors), Accounts(doors), _Health(doors)
-    app.add_routes(osmp_routes(doors))
+    app.add_routes(processor_routes(doors))
     app.add_routes(
         [
             web.post("/v1/payments", in_time(terminal.pay, body_s_max)),
