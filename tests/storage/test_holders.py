@@ -3,13 +3,15 @@
 import pytest
 
 from engine.ids import AccountId
-from storage import reference
+from engine.master import House
+from storage import master, reference
 from storage.errors import NotDone
 from storage.holders import Holders
 
 
 async def test_a_holder_is_found_by_account(database: str) -> None:
-    await reference.put_names(database, [], [], [(1, "г. Энск, ул. Мира, д. 1")])
+    house = House(house=1, address="г. Энск, ул. Мира, д. 1", guid="", oktmo="", postal_code="", cadastral_number="")
+    await master.put(database, [house], master.BY_PROGRAM)
     await reference.put_holders(database, [("007", 1, "2", "Иванов Пётр Семёнович", 5_400)])
     holders = Holders(database)
     try:
