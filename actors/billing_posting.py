@@ -116,14 +116,23 @@ class Chunk:
         """Send steps wave by wave, each durable before the next. Errors: `Stalled`."""
         for wave in Wave:
             own = [step for step in steps if step.wave is wave]
-            outcomes = await poster.send([step.command for step in own])
-            again = [_without_earmark(step) for step, outcome in zip(own, outcomes, strict=True) if _of_earmark(outcome)]
-            for step, outcome in zip(own, outcomes, strict=True):
-                if not _of_earmark(outcome):
-                    self.take(step, outcome)
-            for step, outcome in zip(again, await poster.send([step.command for step in again]), strict=True):
-                self._say(step, "warning", "earmark_ignored", "назначение не принято, платёж расщеплён по общему порядку")
+            undesignated = await self._send(poster, own)
+            for step in undesignated:
+                self._say(
+                    step, "warning", "earmark_ignored", "назначение не принято, деньги расщеплены по договору"
+                )
+            await self._send(poster, [_without_earmark(step) for step in undesignated])
+
+    async def _send(self, poster: Poster, steps: Sequence[Step]) -> list[Step]:
+        """Send steps and take their answers; return the payments whose designation was refused."""
+        outcomes = await poster.send([step.command for step in steps])
+        undesignated = []
+        for step, outcome in zip(steps, outcomes, strict=True):
+            if isinstance(outcome, Rejected) and outcome.reason in _EARMARK:
+                undesignated.append(step)
+            else:
                 self.take(step, outcome)
+        return undesignated
 
     def take(self, step: Step, outcome: Outcome) -> None:
         """Take one answer."""
@@ -171,10 +180,6 @@ class Chunk:
             unheld=self.done[Wave.RELEASE],
             findings=self.findings,
         )
-
-
-def _of_earmark(outcome: Outcome) -> bool:
-    return isinstance(outcome, Rejected) and outcome.reason in _EARMARK
 
 
 def _without_earmark(step: Step) -> Step:

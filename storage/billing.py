@@ -6,7 +6,6 @@ whoever takes the billing's lock next. The lock is the session's: it goes with i
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Literal
 
 import asyncpg
 import msgspec
@@ -16,7 +15,6 @@ from storage.database import connected
 from storage.received import ReceivedFile
 
 _LOCK_SPACE = 4096006
-Severity = Literal["off", "warning", "rejected", "file"]
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -24,8 +22,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     `profiles`: by kind of file, the profile when none is named. `opens_accounts`: a charge for an account that nobody
     knows opens it. A total above `median_times` the median of the last `median_months` is an anomaly, as is a change
-    of the number of accounts by more than `accounts_change_percent`. `severities`: by code of a check, instead of its
-    usual one.
+    of the number of accounts by more than `accounts_change_percent`. How severe a finding is, the profile says.
     """
 
     profiles: dict[str, str] = {}
@@ -33,7 +30,6 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     median_times: int = 5
     median_months: int = 12
     accounts_change_percent: int = 20
-    severities: dict[str, Severity] = {}
 
 
 class Billing(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,7 +134,7 @@ async def reopen_refused(database_url: str, file: int, profile: str, profile_ver
             *(file, profile, profile_version, mode),
         )
         await connection.execute("DELETE FROM billing_runs WHERE file = $1 AND $2", file, done == "UPDATE 1")
-    return done == "UPDATE 1"
+    return bool(done == "UPDATE 1")
 
 
 async def set_state(session: Session, file: int, state: str) -> None:
@@ -154,13 +150,14 @@ _COUNT = """
     every AS (
         SELECT coalesce(r.row, t.row) AS row, coalesce(t.is_rejected, false) OR $2 = 'refused' AS is_rejected,
             t.row IS NOT NULL AS is_told
-        FROM (SELECT row FROM billing_rows WHERE file = $1) r FULL JOIN told t ON t.row = r.row),
+        FROM (SELECT DISTINCT row FROM billing_rows WHERE file = $1) r FULL JOIN told t ON t.row = r.row),
     counted AS (
         SELECT count(*) AS total, count(*) FILTER (WHERE is_rejected) AS rejected,
             count(*) FILTER (WHERE NOT is_rejected AND w.row IS NOT NULL) AS waiting,
             count(*) FILTER (WHERE NOT is_rejected AND w.row IS NULL AND is_told) AS warned
-        FROM every e LEFT JOIN billing_waiting w
-            ON w.file = $1 AND w.row = e.row AND w.state IN ('waiting', 'releasing'))
+        FROM every e LEFT JOIN (
+            SELECT DISTINCT row FROM billing_waiting WHERE file = $1 AND state IN ('waiting', 'releasing')) w
+            ON w.row = e.row)
     UPDATE received_files f SET state = $2, problem = $3, finished_at = coalesce(finished_at, now()),
         rows_total = total, rows_accepted = total - rejected - waiting - warned,
         rows_warned = warned, rows_rejected = rejected, rows_waiting = waiting
@@ -183,8 +180,8 @@ async def add_protocol(session: Session, file: int, kept: Kept) -> None:
     """Add a version of a file's protocol; the same content again is the same version."""
     await session.connection.execute(
         """INSERT INTO billing_protocols (file, version, sha256, size_bytes)
-            SELECT $1, coalesce(max(version), 0) + 1, $2, $3 FROM billing_protocols WHERE file = $1
-            HAVING NOT coalesce(bool_or(sha256 = $2), false)""",
+            SELECT $1::bigint, coalesce(max(version), 0) + 1, $2::text, $3::bigint FROM billing_protocols WHERE file = $1
+            HAVING NOT coalesce(bool_or(sha256 = $2::text), false)""",
         *(file, kept.sha256, kept.size_bytes),
     )
 
