@@ -127,7 +127,8 @@ class Stage:
         await self.execute(
             """INSERT INTO mappings (source, kind, code, name, attributes, master_id, status, confidence_percent, method,
                     valid_from, proposed_by, decided_by, decided_at)
-                VALUES ($1, $2, $3, '', '{}', $4, 'confirmed', 100, 'manual', '2000-01-01', 'one', 'two', now())""",
+                VALUES ($1, $2, $3, '', '{}', $4, 'confirmed', 100, 'manual', '2000-01-01', 'one', 'two', now())
+                ON CONFLICT DO NOTHING""",
             *(NAME, kind, code, master),
         )
 
