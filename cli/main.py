@@ -201,5 +201,11 @@ def settings(*, json: Json = False) -> None:
     out.print(shown_table)
 
 
+app.command("cli.nsi_commands:app", name="nsi", help="Master data (НСИ): load, export, list, history of changes.")
+app.command(
+    "cli.mapping_commands:app", name="mapping", help="What senders' codes mean: list, confirm, reject, replace."
+)
+
+
 if __name__ == "__main__":
     main()
