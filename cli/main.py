@@ -11,6 +11,7 @@ from rich.logging import RichHandler
 
 from actors import settings as settings_module
 from actors.settings import Settings
+from cli import profile_commands
 from cli.console import Exit, err, fail, out, print_json, table
 from storage.errors import StorageError
 
@@ -19,6 +20,7 @@ app = App(
     help="Real-time payment engine for housing and utilities bills. Settings: KOPECK_* (`kopeck settings`).",
     help_epilogue="Exit codes: 0 done, 1 something is wrong, 2 wrong arguments or settings, 3 the system is not there.",
 )
+app.command(profile_commands.app)
 
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON for scripts.")]
 Quiet = Annotated[bool, Parameter(name=("--quiet", "-q"), negative=(), help="Print nothing but errors and results.")]

@@ -26,10 +26,10 @@ from intake.profile import Encoding
 
 BOM = codecs.BOM_UTF8
 
-_EVIDENCE_NATS = 14.0
+_EVIDENCE_NATS = 9.0
 _SAMPLE_BYTES = 8192
 _WORDS_MAX = 4096
-_WORD = re.compile(rb"[\x80-\xff]{2,64}")
+_WORD = re.compile(rb"[\x80-\xff]{1,64}")
 _C1 = re.compile(rb"\xc2[\x80-\x9f]")
 _ONE_BYTE = (Encoding.CP1251, Encoding.CP866, Encoding.KOI8_R)
 

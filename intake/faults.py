@@ -7,6 +7,8 @@ interface to integrators (`docs/files.md`): added, never renamed.
 
 import enum
 
+import msgspec
+
 
 class Severity(enum.StrEnum):
     """What a finding does. A profile may change it for each code."""
@@ -44,7 +46,9 @@ class Code(enum.StrEnum):
     AFTER_TRAILER = "after_trailer"
     TRAILER_MISMATCH = "trailer_mismatch"
     ROWS_UNREADABLE = "rows_unreadable"
-    STATEMENT = "statement"
+    STATEMENT_SHAPE = "statement_shape"
+    STATEMENT_END = "statement_end"
+    STATEMENT_BALANCE = "statement_balance"
 
     # One row: its text.
     CELLS = "cells"
@@ -80,6 +84,18 @@ class Code(enum.StrEnum):
     # The whole file: its sense.
     ACCOUNTS_CHANGED = "accounts_changed"
     FILE_NAME = "file_name"
+    UNKNOWN_KEY = "unknown_key"
+    NOT_BOOKED = "not_booked"
+    TURNOVER = "turnover"
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
+    """Something that a check found in what was read. `row` 0 is the file itself."""
+
+    row: int
+    code: Code
+    text: str
+    severity: Severity
 
 
 class FileRefused(Exception):
