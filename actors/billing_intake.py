@@ -1,18 +1,10 @@
-"""A billing's file comes in: kept as received, registered once, and read by the profile that it was registered with."""
+"""A billing's file comes in: kept as received, and registered once, with the profile that it will be read by."""
 
-from collections.abc import Iterable
-from functools import partial
-from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-import msgspec
-
-from actors.billing_stage import Read
-from intake import reader
-from intake.presets import PRESETS
-from intake.profile import FileKind, Profile, decode
-from intake.rows import Item
-from storage import billing, profiles, received
+from actors import profiles
+from intake.profile import FileKind
+from storage import billing, received
 from storage.archive import Archive
 from storage.billing import Billing
 from storage.received import Arrival, ReceivedFile
@@ -23,7 +15,7 @@ MAY_BE_FULL = (FileKind.ACCOUNTS, FileKind.CHARGES)
 
 
 class Wrong(ValueError):
-    """What was asked cannot be: no such billing or profile, a mode that this kind of file does not have."""
+    """What was asked cannot be: no such billing, a profile or a mode that this kind of file does not have."""
 
 
 class Delivery(NamedTuple):
@@ -48,10 +40,11 @@ async def receive(place: Place, delivery: Delivery, content: BinaryIO) -> tuple[
     """Keep a file and register it; return it, and whether there is anything to do: the same again is the first one.
 
     Rule: a file that was refused has posted nothing, so the same content may be tried again.
-    Errors: `Wrong`; ValueError when it is too large; `NotDone` of the database. None of them leaves a registered file.
+    Errors: `Wrong`; `NoSuchProfile`; ValueError when it is too large; `NotDone` of the database. None of them leaves a
+    registered file.
     """
     of = await _billing(place, delivery)
-    profile = await profile_named(place.database_url, _profile_name(of, delivery))
+    profile = await profiles.resolve(place.database_url, _profile_name(of, delivery))
     if profile.kind is not delivery.kind:
         raise Wrong(f"profile {profile.name} is for {profile.kind.value}, not for {delivery.kind.value}")
     mode = _mode(delivery)
@@ -89,28 +82,3 @@ def _mode(delivery: Delivery) -> str:
     if mode not in ("full", "delta") or (mode == "full" and delivery.kind not in MAY_BE_FULL):
         raise Wrong(f"{delivery.kind.value} have no mode {mode}")
     return mode
-
-
-async def profile_named(database_url: str, name: str, version: int = 0) -> Profile:
-    """Return a profile: a version of it or the newest; what the database has goes before what the program brings.
-
-    Errors: `Wrong` when there is none.
-    """
-    stored = await (
-        profiles.at_version(database_url, name, version) if version else profiles.newest(database_url, name)
-    )
-    profile = decode(stored.settings) if stored is not None else PRESETS.get(name)
-    if profile is None:
-        raise Wrong(f"there is no profile {name}")
-    return msgspec.structs.replace(
-        profile, name=name, version=stored.version if stored is not None else profile.version
-    )
-
-
-def reading(path: Path, profile: Profile) -> Read:
-    """Return what begins to read a file from its first byte."""
-    return partial(_items, path, profile)
-
-
-def _items(path: Path, profile: Profile) -> Iterable[Item]:
-    return reader.items(path, profile)

@@ -7,7 +7,7 @@ the same. Nothing here waits for a person: whoever confirms a mapping needs to d
 from itertools import groupby
 
 from actors import billing_protocol
-from actors.billing_codes import meaning_of, place_people
+from actors.billing_codes import meaning_of
 from actors.billing_intake import Place
 from actors.billing_plan import Job, Step, job_of, payment_step, plan_release, releasing_step
 from actors.billing_posting import Chunk, Poster
@@ -38,8 +38,6 @@ async def release(session: Session, place: Place, poster: Poster, rows_a_chunk: 
         file = await received.find(place.database_url, number)
         assert file is not None, "waiting rows have a file"
         await billing_protocol.renew(session, place, file)
-    if files:
-        await place_people(session, place.database_url)
     return released
 
 

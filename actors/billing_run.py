@@ -12,16 +12,18 @@ between a chunk and its repeat.
 """
 
 import asyncio
+import datetime
 import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
-from actors import billing_protocol, billing_stage
+from actors import billing_protocol, billing_stage, profiles
 from actors.billing_codes import meanings_of, place_people
-from actors.billing_intake import Place, profile_named, reading
+from actors.billing_intake import Place
 from actors.billing_plan import Job, Step, job_of, plan_accounts, plan_charges, plan_payments
 from actors.billing_posting import Chunk, Pace, Poster, Stalled
 from actors.billing_release import release
+from actors.billing_stage import Reading
 from actors.client import Router
 from engine.ids import billing_source
 from storage import billing, billing_checks, billing_staging, billing_tables, billing_waiting, billing_work
@@ -32,6 +34,9 @@ from storage.received import ReceivedFile
 
 _PROBLEM_FINDINGS_MAX = 20
 _PLANS = {"charges": plan_charges, "payments": plan_payments, "accounts": plan_accounts}
+MOSCOW = datetime.timezone(datetime.timedelta(hours=3))
+"""Whose date decides what lies in the future; senders to the east are allowed a day."""
+
 _log = logging.getLogger("kopeck.billing")
 
 
@@ -66,7 +71,7 @@ class Importer:
         """Let go what can be let go, then bring every file of a billing to its end; False while somebody else does.
 
         Errors: `NotDone` of the database, `Stalled` of the shards: what was done stays, and the next call goes on.
-        LookupError for no such billing; `Wrong` when a file's profile is gone.
+        LookupError for no such billing, or when a file's profile is gone.
         """
         async with billing.exclusive(self.place.database_url, name) as session:
             if session is None:
@@ -79,6 +84,7 @@ class Importer:
             for file in files:
                 if file.state != "posting":
                     await self._run_file(session, file)
+            await place_people(session, self.place.database_url)
         return True
 
     async def run_all(self) -> None:
@@ -93,7 +99,7 @@ class Importer:
         if file.state == "received":
             await self._stage(session, file)
         if file.state in ("received", "staged"):
-            profile = await profile_named(self.place.database_url, file.profile, file.profile_version)
+            profile = await profiles.resolve(self.place.database_url, file.profile, file.profile_version)
             severities = {code.value: severity.value for code, severity in profile.severities.items()}
             await billing_checks.check(session, file, severities, billing_source(file.sender))
         if file.state != "posting" and await self._refuse(session, file):
@@ -102,14 +108,13 @@ class Importer:
             await self._begin_posting(session, file)
         await self._post(session, file)
         await billing_tables.take_tables(session, file.file, file.kind)
-        await place_people(session, self.place.database_url)
         await billing_protocol.close(session, self.place, file, "done", "")
 
     async def _stage(self, session: Session, file: ReceivedFile) -> None:
-        profile = await profile_named(self.place.database_url, file.profile, file.profile_version)
+        profile = await profiles.resolve(self.place.database_url, file.profile, file.profile_version)
         self._observer.begin("staging", 0)
-        read = reading(self.place.archive.path(file.sha256), profile)
-        await billing_stage.stage(session, file.file, read, self._observer.advance)
+        reading = Reading(self.place.archive.path(file.sha256), profile, file.received_at.astimezone(MOSCOW).date())
+        await billing_stage.stage(session, file.file, reading, self._observer.advance)
 
     async def _refuse(self, session: Session, file: ReceivedFile) -> bool:
         """Refuse a file with errors of the whole, and tell which lines; nothing of it has been posted."""

@@ -5,17 +5,21 @@ that its reader refuses half-way leaves nothing: what was copied is dropped with
 """
 
 import asyncio
+import datetime
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
-from intake.faults import FileRefused, Severity
+from intake.checks import Checker
+from intake.faults import FileRefused
+from intake.profile import Profile
+from intake.reader import items
 from intake.rows import (
     AccountRow,
     ChargeRow,
-    Item,
     MeterRow,
     PaidElsewhereRow,
     ReadingRow,
@@ -29,8 +33,13 @@ from storage.billing_staging import StagedRow
 CHUNK_ITEMS = 10_000
 """Items in one COPY: a few megabytes."""
 
-Read = Callable[[], Iterable[Item]]
-"""Begins to read a file from its first byte."""
+
+class Reading(NamedTuple):
+    """How a file is to be read: where it is, how its sender writes, and which day it is."""
+
+    path: Path
+    profile: Profile
+    today: datetime.date
 
 
 class Chunk(NamedTuple):
@@ -41,13 +50,13 @@ class Chunk(NamedTuple):
     skipped: int
 
 
-async def stage(session: Session, file: int, read: Read, progress: Callable[[int], None]) -> None:
+async def stage(session: Session, file: int, reading: Reading, progress: Callable[[int], None]) -> None:
     """Stage a file from nothing and show it. A file refused by its reader is shown without rows, with the reason.
 
     Errors: `NotDone` of the database; then nothing is shown and it can be begun again.
     """
     table = await billing_staging.begin(session, file)
-    chunks = _chunks(file, read)
+    chunks = _chunks(file, reading)
     skipped = 0
     try:
         following = await asyncio.to_thread(next, chunks, None)
@@ -71,18 +80,23 @@ async def stage(session: Session, file: int, read: Read, progress: Callable[[int
     await billing_staging.show(session, file)
 
 
-def _chunks(file: int, read: Read) -> Iterator[Chunk]:
+def _chunks(file: int, reading: Reading) -> Iterator[Chunk]:
     """Cut a file into chunks. A wide record gives parts of one row, counted from 0."""
-    items = iter(read())
+    read = iter(items(reading.path, reading.profile))
+    checker = Checker(reading.profile, reading.today, keys_max=0)  # Duplicates are sought where all rows are.
     row, part = 0, 0
-    while batch := list(itertools.islice(items, CHUNK_ITEMS)):
+    while batch := list(itertools.islice(read, CHUNK_ITEMS)):
         chunk = Chunk([], [], sum(item.count for item in batch if isinstance(item, Skipped)))
         for item in batch:
             if isinstance(item, RowFault):
-                chunk.findings.append(Finding(item.row, Severity.ROW.value, item.code.value, item.text))
+                chunk.findings.append(Finding(item.row, "row", item.code.value, item.text))
             elif isinstance(item, (ChargeRow, AccountRow, MeterRow, ReadingRow, PaidElsewhereRow)):
                 row, part = (row, part + 1) if item.row == row else (item.row, 0)
                 chunk.rows.append(staged(file, item, part))
+                chunk.findings.extend(
+                    Finding(found.row, found.severity.value, found.code.value, found.text)
+                    for found in checker.check(item)
+                )
         yield chunk
 
 

@@ -104,7 +104,8 @@ _ANOMALY = """
 # $4: by how many percent the number of accounts may differ from the month before; row 0 is the file.
 _ACCOUNTS_CHANGED = """
     INSERT INTO billing_findings (file, row, severity, code, text)
-    SELECT $1::bigint, 0, $2, 'accounts_changed', format('счетов в файле %s, в прошлом периоде было %s', n.accounts, b.accounts)
+    SELECT $1::bigint, 0, $2, 'accounts_changed',
+        format('счетов в файле %s, в прошлом периоде было %s', n.accounts, b.accounts)
     FROM (SELECT count(DISTINCT account) AS accounts, max(period) AS period FROM billing_rows WHERE file = $1) AS n,
         LATERAL (SELECT count(*) AS accounts FROM billed WHERE billing = $3
             AND period = (SELECT max(period) FROM billed WHERE billing = $3 AND period <= n.period)) AS b

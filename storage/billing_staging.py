@@ -79,7 +79,8 @@ async def add_findings(session: Session, file: int, findings: Sequence[Finding])
         rows, severities, codes, texts = zip(*((f.row, f.severity, f.code, f.text) for f in findings), strict=True)
         await session.connection.execute(
             """INSERT INTO billing_findings (file, row, severity, code, text)
-                SELECT $1::bigint, * FROM unnest($2::int[], $3::text[], $4::text[], $5::text[]) ON CONFLICT DO NOTHING""",
+                SELECT $1::bigint, * FROM unnest($2::int[], $3::text[], $4::text[], $5::text[])
+                ON CONFLICT DO NOTHING""",
             *(file, rows, severities, codes, texts),
         )
 
@@ -106,7 +107,10 @@ async def file_errors(session: Session, file: int, limit: int) -> list[Finding]:
 _TOLD = """
     WITH page AS (
         SELECT row FROM (
-            (SELECT DISTINCT row FROM billing_rows WHERE file = $1 AND row > $2 ORDER BY row LIMIT $3)
+            (SELECT DISTINCT row FROM billing_rows WHERE NOT $5 AND file = $1 AND row > $2 ORDER BY row LIMIT $3)
+            UNION
+            (SELECT DISTINCT row FROM billing_waiting WHERE file = $1 AND row > $2 AND state IN ('waiting', 'releasing')
+                ORDER BY row LIMIT $3)
             UNION
             (SELECT DISTINCT row FROM billing_findings WHERE file = $1 AND row > $2 ORDER BY row LIMIT $3)) AS every
         ORDER BY row LIMIT $3),
@@ -139,21 +143,24 @@ _TOLD = """
 _findings = msgspec.json.Decoder(tuple[Finding, ...])
 
 
-async def told_rows(session: Session, file: int, after: int, limit: int, *, is_refused: bool) -> list[ToldRow]:
-    """Return what has become of a file's rows after a row number, in order; of a refused file none is accepted."""
-    return await _told_rows(session.connection, file, after, limit, is_refused)
+async def told_rows(
+    session: Session, file: int, after: int, limit: int, *, is_refused: bool, notable_only: bool
+) -> list[ToldRow]:
+    """Return what has become of a file's rows after a row number, in order; of a refused file none is accepted.
+
+    `notable_only`: without the rows of which there is nothing to say.
+    """
+    return await _told_rows(session.connection, (file, after, limit, is_refused, notable_only))
 
 
 async def show_rows(database_url: str, file: int, after: int, limit: int, *, is_refused: bool) -> list[ToldRow]:
     """`told_rows` for somebody who only looks."""
     async with connected(database_url) as connection:
-        return await _told_rows(connection, file, after, limit, is_refused)
+        return await _told_rows(connection, (file, after, limit, is_refused, False))
 
 
-async def _told_rows(
-    connection: asyncpg.Connection, file: int, after: int, limit: int, is_refused: bool
-) -> list[ToldRow]:
-    rows = await connection.fetch(_TOLD, file, after, limit, is_refused)
+async def _told_rows(connection: asyncpg.Connection, asked: tuple[int, int, int, bool, bool]) -> list[ToldRow]:
+    rows = await connection.fetch(_TOLD, *asked)
     return [ToldRow(**{**row, "findings": _findings.decode(row["findings"])}) for row in rows]
 
 

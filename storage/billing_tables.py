@@ -10,26 +10,27 @@ from storage.billing import Session
 
 # The content of a row is a JSON object with the fields of its record in `intake.rows`.
 _TAKE_CARDS = """
-    INSERT INTO account_cards (file, billing, account, house_code, content)
-    SELECT DISTINCT ON (r.account) r.file, $2, r.account,
-        coalesce(nullif(r.content::json ->> 'house_guid', ''), r.content::json ->> 'address'), r.content
-    FROM billing_rows r WHERE r.file = $1 AND NOT EXISTS (SELECT 1 FROM billing_findings f
+    INSERT INTO account_cards (file, billing, account, house_code, content, waits)
+    SELECT DISTINCT ON (r.account) r.file, $2, r.account, h.code, r.content,
+        h.code <> '' AND (r.content::json ->> 'area_dm2')::integer > 0
+    FROM billing_rows r CROSS JOIN LATERAL (
+        SELECT coalesce(nullif(r.content::json ->> 'house_guid', ''), r.content::json ->> 'address') AS code) AS h
+    WHERE r.file = $1 AND NOT EXISTS (SELECT 1 FROM billing_findings f
         WHERE f.file = $1 AND f.row = r.row AND f.severity <> 'warning')
     ORDER BY r.account, r.row DESC
     ON CONFLICT (billing, account) DO UPDATE SET file = excluded.file, house_code = excluded.house_code,
-        content = excluded.content WHERE account_cards.file <= excluded.file"""
+        content = excluded.content, waits = excluded.waits WHERE account_cards.file < excluded.file"""
 
 # Houses that somebody has confirmed; who lives there is shown in documents from then on.
 _PUT_HOLDERS = """
+    WITH placed AS (
+        UPDATE account_cards c SET waits = false FROM unnest($2::text[], $3::int[]) AS h(code, house)
+        WHERE c.billing = $1 AND c.waits AND h.code = c.house_code
+        RETURNING c.account, h.house, c.content::json AS content)
     INSERT INTO account_holders (account, house, flat, holder, area_dm2)
-    SELECT c.account, h.house, c.content::json ->> 'flat', c.content::json ->> 'holder',
-        (c.content::json ->> 'area_dm2')::integer
-    FROM account_cards c JOIN unnest($2::text[], $3::int[]) AS h(code, house) ON h.code = c.house_code
-    WHERE c.billing = $1 AND (c.content::json ->> 'area_dm2')::integer > 0
+    SELECT account, house, content ->> 'flat', content ->> 'holder', (content ->> 'area_dm2')::integer FROM placed
     ON CONFLICT (account) DO UPDATE SET house = excluded.house, flat = excluded.flat, holder = excluded.holder,
-        area_dm2 = excluded.area_dm2
-    WHERE (account_holders.house, account_holders.flat, account_holders.holder, account_holders.area_dm2)
-        IS DISTINCT FROM (excluded.house, excluded.flat, excluded.holder, excluded.area_dm2)"""
+        area_dm2 = excluded.area_dm2"""
 
 _TAKE_METERS = """
     INSERT INTO meters (file, row, billing, account, service, serial, zone, digits, factor, verified_on, verify_next_on,
@@ -62,10 +63,8 @@ async def take_tables(session: Session, file: int, kind: str) -> None:
 async def house_codes(session: Session) -> list[tuple[str, str]]:
     """Return the codes (GUID, or the address as sent) and the addresses of houses whose people we cannot place yet."""
     rows = await session.connection.fetch(
-        """SELECT DISTINCT ON (house_code) house_code, content::json ->> 'address' AS address FROM account_cards c
-            WHERE billing = $1 AND house_code <> ''
-                AND NOT EXISTS (SELECT 1 FROM account_holders h WHERE h.account = c.account)
-            ORDER BY house_code""",
+        """SELECT house_code, min(content::json ->> 'address') AS address FROM account_cards
+            WHERE billing = $1 AND waits GROUP BY house_code ORDER BY house_code""",
         session.billing.billing,
     )
     return [(row["house_code"], row["address"]) for row in rows]

@@ -156,15 +156,17 @@ CREATE TABLE billing_holds (
 );
 
 -- What a billing says of an account besides money: the row as it was (JSON); `house_code` is what it calls the house, a
--- ГАР id or the address, until a mapping says which house of ours it is. Personal: never copied into events, logs or metrics (152-ФЗ).
+-- ГАР id or the address, until a mapping says which house of ours it is: so long it `waits`. Personal: never copied into events, logs or metrics (152-ФЗ).
 CREATE TABLE account_cards (
     file       bigint NOT NULL,
     billing    text COLLATE "C" NOT NULL,
     account    text COLLATE "C" NOT NULL,
     house_code text COLLATE "C" NOT NULL,
     content    text NOT NULL,
+    waits      boolean NOT NULL,
     PRIMARY KEY (billing, account)
 );
+CREATE INDEX account_cards_waiting ON account_cards (billing, house_code) WHERE waits;
 
 -- Meters and readings with their history: a later file adds, nothing is edited; the newest file's word holds.
 CREATE TABLE meters (

@@ -1,4 +1,4 @@
-"""A process that imports, to be killed: `python -m tests.billing.importing DATABASE FOLDER` ends with 0 when all is well.
+"""A process that imports, to be killed: `python -m tests.billing.importing DATABASE FOLDER` ends with 0 if all is well.
 
 It finds what the one before it has left, and goes on.
 """

@@ -92,7 +92,7 @@ class Stage:
 
     async def told(self, number: int) -> list[str]:
         """The protocol's lines about rows."""
-        return [line for line in await self.protocol(number) if not line.startswith("#")]
+        return [line for line in await self.protocol(number) if line[:1].isdigit()]
 
     async def account(self, number: str) -> AccountView:
         view = await self.router.account(AccountId(number))
@@ -125,8 +125,8 @@ class Stage:
     async def confirm(self, kind: str, code: str, master: str) -> None:
         """Two persons confirm what a code means."""
         await self.execute(
-            """INSERT INTO mappings (source, kind, code, name, attributes, master_id, status, confidence_percent, method,
-                    valid_from, proposed_by, decided_by, decided_at)
+            """INSERT INTO mappings (source, kind, code, name, attributes, master_id, status, confidence_percent,
+                    method, valid_from, proposed_by, decided_by, decided_at)
                 VALUES ($1, $2, $3, '', '{}', $4, 'confirmed', 100, 'manual', '2000-01-01', 'one', 'two', now())
                 ON CONFLICT DO NOTHING""",
             *(NAME, kind, code, master),
@@ -135,7 +135,9 @@ class Stage:
     async def execute(self, statement: str, *values: Any) -> None:
         connection = await asyncpg.connect(self.database_url)
         async with connection.transaction():
-            await connection.execute("SELECT set_config('kopeck.who', 'test', true), set_config('kopeck.why', 'x', true)")
+            await connection.execute(
+                "SELECT set_config('kopeck.who', 'test', true), set_config('kopeck.why', 'x', true)"
+            )
             await connection.execute(statement, *values)
         await connection.close()
 

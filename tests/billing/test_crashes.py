@@ -89,7 +89,7 @@ async def run_to_the_end(stage: Stage, monkeypatch: pytest.MonkeyPatch, *, after
     for deaths in range(200):
 
         def mortal(self: Session, connection: Any, of: Any, statements: int = deaths) -> None:
-            plain(self, MortalConnection(connection, statements, after=after), of)  # type: ignore[arg-type]
+            plain(self, MortalConnection(connection, statements, after=after), of)
 
         monkeypatch.setattr(Session, "__init__", mortal)
         try:
