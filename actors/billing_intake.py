@@ -44,7 +44,7 @@ async def receive(place: Place, delivery: Delivery, content: BinaryIO) -> tuple[
     registered file.
     """
     of = await _billing(place, delivery)
-    profile = await profiles.resolve(place.database_url, _profile_name(of, delivery))
+    profile = await profiles.resolve(place.database_url, profile_for(of, delivery.kind, delivery.profile))
     if profile.kind is not delivery.kind:
         raise Wrong(f"profile {profile.name} is for {profile.kind.value}, not for {delivery.kind.value}")
     mode = _mode(delivery)
@@ -72,9 +72,9 @@ async def _billing(place: Place, delivery: Delivery) -> Billing:
     return found
 
 
-def _profile_name(of: Billing, delivery: Delivery) -> str:
-    name = delivery.profile or of.terms.profiles.get(delivery.kind.value, "")
-    return name or f"{delivery.kind.value}-csv"
+def profile_for(of: Billing, kind: FileKind, named: str) -> str:
+    """The profile of a file: the one that is named, else the billing's own for this kind, else the canonical one."""
+    return named or of.terms.profiles.get(kind.value, "") or f"{kind.value}-csv"
 
 
 def _mode(delivery: Delivery) -> str:

@@ -4,6 +4,7 @@ Everything that a run remembers is in Postgres, changed in one transaction a ste
 whoever takes the billing's lock next. The lock is the session's: it goes with its connection, however the process ends.
 """
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import NamedTuple
@@ -60,6 +61,14 @@ class Finding(msgspec.Struct, frozen=True, array_like=True):
     severity: str
     code: str
     text: str
+
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,22}")
+
+
+def is_name(text: str) -> bool:
+    """Tell whether a billing may be called so; its source must fit among sources."""
+    return _NAME.fullmatch(text) is not None
 
 
 class Session:
