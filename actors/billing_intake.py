@@ -3,15 +3,15 @@
 from typing import BinaryIO, NamedTuple
 
 from actors import profiles
-from intake.profile import FileKind
+from intake.profile import FileKind, Profile
 from storage import billing, received
-from storage.archive import Archive
+from storage.archive import Archive, Kept
 from storage.billing import Billing
 from storage.received import Arrival, ReceivedFile
 
 FILE_BYTES_MAX = 8 << 30
 KINDS = (FileKind.ACCOUNTS, FileKind.CHARGES, FileKind.METERS, FileKind.READINGS, FileKind.PAYMENTS)
-MAY_BE_FULL = (FileKind.ACCOUNTS, FileKind.CHARGES)
+_MAY_BE_FULL = (FileKind.ACCOUNTS, FileKind.CHARGES)
 
 
 class Wrong(ValueError):
@@ -37,18 +37,31 @@ class Place(NamedTuple):
 
 
 async def receive(place: Place, delivery: Delivery, content: BinaryIO) -> tuple[ReceivedFile, bool]:
-    """Keep a file and register it; return it, and whether there is anything to do: the same again is the first one.
+    """Keep a file and register it: `vet`, then `register`. Errors: as theirs; ValueError when it is too large."""
+    await vet(place, delivery)
+    return await register(place, delivery, place.archive.keep(content, FILE_BYTES_MAX))
 
-    Rule: a file that was refused has posted nothing, so the same content may be tried again.
-    Errors: `Wrong`; `NoSuchProfile`; ValueError when it is too large; `NotDone` of the database. None of them leaves a
-    registered file.
-    """
-    of = await _billing(place, delivery)
+
+async def vet(place: Place, delivery: Delivery) -> Profile:
+    """Return the profile that a file would be read by. Errors: `Wrong`; `NoSuchProfile`; `NotDone`."""
+    of = await billing.find_billing(place.database_url, delivery.billing)
+    if of is None:
+        raise Wrong(f"there is no billing {delivery.billing}; add it with `kopeck import billing`")
     profile = await profiles.resolve(place.database_url, profile_for(of, delivery.kind, delivery.profile))
     if profile.kind is not delivery.kind:
         raise Wrong(f"profile {profile.name} is for {profile.kind.value}, not for {delivery.kind.value}")
-    mode = _mode(delivery)
-    kept = place.archive.keep(content, FILE_BYTES_MAX)
+    if _mode(delivery) not in _modes(delivery.kind):
+        raise Wrong(f"{delivery.kind.value} have no mode {delivery.mode}")
+    return profile
+
+
+async def register(place: Place, delivery: Delivery, kept: Kept) -> tuple[ReceivedFile, bool]:
+    """Register a file in the archive; return it, and whether there is anything to do: the same again is the first one.
+
+    Rule: a file that was refused has posted nothing, so the same content may be tried again.
+    Errors: as `vet`; none of them leaves a registered file.
+    """
+    profile, mode = await vet(place, delivery), _mode(delivery)
     arrival = Arrival(
         kept=kept,
         name=delivery.name,
@@ -65,20 +78,14 @@ async def receive(place: Place, delivery: Delivery, content: BinaryIO) -> tuple[
     return file, is_new or file.state not in ("done", "refused")
 
 
-async def _billing(place: Place, delivery: Delivery) -> Billing:
-    found = await billing.find_billing(place.database_url, delivery.billing)
-    if found is None:
-        raise Wrong(f"there is no billing {delivery.billing}; add it with `kopeck import billing`")
-    return found
-
-
 def profile_for(of: Billing, kind: FileKind, named: str) -> str:
     """The profile of a file: the one that is named, else the billing's own for this kind, else the canonical one."""
     return named or of.terms.profiles.get(kind.value, "") or f"{kind.value}-csv"
 
 
 def _mode(delivery: Delivery) -> str:
-    mode = delivery.mode or ("full" if delivery.kind is FileKind.CHARGES else "delta")
-    if mode not in ("full", "delta") or (mode == "full" and delivery.kind not in MAY_BE_FULL):
-        raise Wrong(f"{delivery.kind.value} have no mode {mode}")
-    return mode
+    return delivery.mode or ("full" if delivery.kind is FileKind.CHARGES else "delta")
+
+
+def _modes(kind: FileKind) -> tuple[str, ...]:
+    return ("full", "delta") if kind in _MAY_BE_FULL else ("delta",)

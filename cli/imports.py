@@ -34,7 +34,7 @@ UNHINDERED = Pace(burst_commands=1_024, share_percent=100)
 
 def archive_of(settings: Settings) -> Archive:
     """Where this installation keeps files as received."""
-    return Archive(settings.home / "archive")
+    return Archive(settings.archive_folder)
 
 
 def terms_of(pairs: Sequence[str], *, opens_accounts: bool, median_times: int, accounts_change_percent: int) -> Terms:

@@ -8,6 +8,7 @@ from prometheus_client import REGISTRY
 from actors import metrics
 from actors.bootstrap import AWAY, Installation
 from actors.garbage import collect_seldom
+from actors.import_desk import open_desk
 from actors.notices import NoticeListener
 from actors.settings import Settings
 from gateways import osmp_access
@@ -24,6 +25,7 @@ class GatewayProcess:
     def __init__(self, index: int, settings: Settings, database_url: str, redis_url: str) -> None:
         self._index = index
         self._settings = settings
+        self._database_url = database_url
         self._installation = Installation(settings, database_url)
         self._listener = NoticeListener(redis_url)
         self._connections = Connections()
@@ -46,6 +48,7 @@ class GatewayProcess:
             collect_metrics=self._collect_metrics,
             readiness=self._readiness,
             status=self._installation.status,
+            imports=open_desk(self._settings, self._database_url),
         )
         self._runner, port = await serve(build_app(doors), self._settings.host, self._settings.port)
         return port
