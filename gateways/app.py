@@ -18,6 +18,8 @@ from gateways.live import Live, Streams, open_streams
 from gateways.problems import Refused
 from gateways.processors.door import processor_routes
 from gateways.processors.port import PayerOf, nobody
+from gateways.register_port import RegisterPort
+from gateways.registers import register_routes
 from gateways.requests import caller
 from gateways.terminal import Terminal
 
@@ -52,6 +54,7 @@ class Doors:
         status: Callable[[], Awaitable[bytes]],
         imports: ImportDesk,
         payer: PayerOf = nobody,
+        registers: RegisterPort | None = None,
     ) -> None:
         self.router = router
         self.settings = settings
@@ -62,6 +65,7 @@ class Doors:
         self.status = status
         self.payer = payer
         self.imports = imports
+        self.registers = registers
 
 
 def build_app(doors: Doors, *, body_s_max: float = BODY_S_MAX) -> web.Application:
@@ -72,6 +76,7 @@ def build_app(doors: Doors, *, body_s_max: float = BODY_S_MAX) -> web.Applicatio
     terminal, accounts, health = Terminal(doors), Accounts(doors), _Health(doors)
     app.add_routes(processor_routes(doors))
     app.add_routes(import_routes(doors))
+    app.add_routes(register_routes(doors))
     app.add_routes(
         [
             web.post("/v1/payments", in_time(terminal.pay, body_s_max)),
