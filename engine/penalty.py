@@ -39,6 +39,11 @@ _SCALES: dict[Regime, tuple[tuple[int, int], ...]] = {
 """(first day of delay, denominator of the rate a day); before the first one nothing is charged."""
 
 
+def first_charged_day(due_on: datetime.date, regime: Regime) -> datetime.date:
+    """Return the first day of delay that costs anything: what is settled before it needs no calculation."""
+    return due_on + _SCALES[regime][0][0] * _DAY
+
+
 class MoratoriumScope(enum.StrEnum):
     """Whether a moratorium spares every debt or only those due before it began."""
 
