@@ -197,6 +197,8 @@ _FOLD: dict[EventKind, Callable[[History, Event], None]] = {
     EventKind.HOLD_PLACED: History._hold,
     EventKind.HOLD_RELEASED: History._release,
 }
+KINDS = tuple(_FOLD)
+"""The kinds of events that a history is made of."""
 
 
 def _dated(kopecks_by_day: dict[datetime.date, int]) -> list[PaidPart]:
