@@ -9,7 +9,6 @@ Source: ЖК РФ ст. 155 ч. 14 and 14.1; ГК РФ ст. 207 for the limitat
 
 import datetime
 from collections.abc import Sequence
-from fractions import Fraction
 from hashlib import blake2b
 
 import msgspec
@@ -19,7 +18,7 @@ from engine.charge import Kind
 from engine.commands import ChargeLine, PostCharges, fingerprint
 from engine.ids import AccountId, Period, ProviderId, ServiceCode, TxnId
 from engine.limits import TXN_ID_CHARS_MAX
-from engine.penalty import PenaltyTerms, Regime, Segment, compute_penalty, first_charged_day
+from engine.penalty import PenaltyTerms, Regime, Segment, compute_penalty, first_charged_day, rounded_kopecks
 from engine.policy import SplitPolicy
 from engine.principal import PENALTY_SOURCE, DebtKey, History, Tranche
 
@@ -67,8 +66,7 @@ def accrue(
 
 def _accrue(history: History, key: DebtKey, as_of: datetime.date, terms: PenaltyTerms, territory: str) -> Accrual:
     segments = _segments(history.tranches(key), as_of, regime_of(key.service), terms, territory)
-    exact = sum((segment.exact for segment in segments), Fraction(0))
-    total = (2 * exact.numerator + exact.denominator) // (2 * exact.denominator)
+    total = rounded_kopecks(segments)
     debt = history.debts[key]
     change = max(total - debt.accrued_kopecks, -max(0, debt.accrued_by_runs_kopecks))
     return Accrual(*key, total, debt.accrued_kopecks, change, segments)

@@ -208,6 +208,9 @@ def _dated(kopecks_by_day: dict[datetime.date, int]) -> list[PaidPart]:
 def _charged_by_day(debt: Debt, period: Period) -> dict[datetime.date, int]:
     """What was charged by its effective last day to pay, corrections already taken off; the first due first."""
     told = [due_on for due_on in debt.charged if due_on is not None]
+    if len(debt.charged) == 1:  # Nearly always; what follows is only for debts that were added to or corrected.
+        day = next_working_day(told[0]) if told else due_date(period)
+        return dict.fromkeys([day], sum(debt.charged.values()))
     charged: dict[datetime.date, int] = {}
     for due_on, kopecks in debt.charged.items():
         day = next_working_day(due_on or min(told)) if due_on or told else due_date(period)

@@ -1,4 +1,4 @@
-"""Two shards in this process over a real Postgres, and a router to them: an installation without Ray and without doors."""
+"""Two shards in this process over a real Postgres, and a router to them: an installation without Ray or doors."""
 
 import asyncio
 import datetime

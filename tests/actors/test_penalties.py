@@ -201,8 +201,7 @@ async def test_two_runs_at_once_are_refused(stage: PostgresStage) -> None:
     assert await accrued(stage) == {}
 
 
-async def test_a_payment_between_plan_and_posting_is_seen_by_the_next_run(stage: PostgresStage) -> None:
-    """What is posted is what was planned; the next run sees what came meanwhile."""
+async def test_a_payment_entered_after_a_run_is_credited_by_the_next_one(stage: PostgresStage) -> None:
     await accrue(stage, Asked(as_of=AS_OF, scope=Scope(account(0))))
     await stage.pay(0, DUE, 1_000_000)
     corrected = await accrue(stage)
