@@ -1,0 +1,126 @@
+"""A file into rows: the one door of `intake`. Streams; its memory does not depend on the file.
+
+Whatever the form, a file becomes a table (a header and records of cells), and the table becomes rows by the plan that
+`columns.py` makes of header and profile. A row that cannot be understood is a `RowFault` among the others; what is
+wrong with the file as a whole is raised, possibly after many rows were given: whoever reads keeps nothing of a refused
+file.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import msgspec
+
+from intake import text
+from intake.columns import ROW_TYPES, check_header, group_columns, known_columns, plan_of
+from intake.faults import Code, FileRefused
+from intake.profile import Profile
+from intake.rows import Item, RegisterRow, Row, RowFault, Skipped
+from intake.trailer import Tally
+
+Make = Callable[[int, Sequence[str]], Row | RowFault | None]
+"""Makes a row of a record; None when there is none."""
+
+
+class Table(NamedTuple):
+    """A file as a table; records begin with their place in the file."""
+
+    header: Sequence[str]
+    records: Iterator[text.Record | RowFault | Skipped]
+
+
+def items(path: Path, profile: Profile) -> Iterator[Item]:
+    """Read a file as its profile says.
+
+    Shape: rows and faults in the order of the file; `RegisterTotals` after them, `Skipped` last.
+    Errors: `FileRefused` when the file as a whole cannot be taken; ValueError when the profile is at fault.
+    """
+    with path.open("rb") as stream:
+        yield from read(stream, profile)
+
+
+def read(stream: BinaryIO, profile: Profile) -> Iterator[Item]:
+    """`items` of a stream that is open already."""
+    table = _csv_table(stream, profile)
+    if table is not None:
+        yield from _rows(table, profile)
+
+
+def _csv_table(stream: BinaryIO, profile: Profile) -> Table | None:
+    """A text file as a table; None for an empty one that may be empty."""
+    records = text.records(stream, profile)
+    first = next(records, None)
+    if first is None:
+        if profile.empty_is_normal:
+            return None
+        raise FileRefused(Code.EMPTY_FILE, "файл пуст")
+    if not profile.header:
+        return Table(positions(profile), itertools.chain((first,), records))
+    header = [name.strip() for name in first[1]]
+    check_header(profile, header, first[0])
+    return Table(header, records)
+
+
+def positions(profile: Profile) -> list[str]:
+    """Names of the columns of a file without a header: "1" to the last that the profile knows."""
+    return [str(number + 1) for number in range(max(map(int, known_columns(profile))))]
+
+
+def _rows(table: Table, profile: Profile) -> Iterator[Item]:
+    plans, tally, rows_max = _plans(profile, table.header), Tally(profile), profile.limits.rows_max
+    count = 0
+    for record in table.records:
+        if isinstance(record, RowFault):
+            tally.add(record)
+            yield record
+            continue
+        if isinstance(record, Skipped):
+            yield record
+            continue
+        line, cells = record
+        count += 1
+        if count > rows_max:
+            raise FileRefused(Code.TOO_MANY_ROWS, f"строк больше {rows_max}", line)
+        if tally.is_trailer(line, cells):
+            yield tally.close(line, cells)
+            continue
+        for make in plans:
+            row = make(line, cells)
+            if row is not None:
+                tally.add(row)
+                yield row
+    tally.finish()
+
+
+def _plans(profile: Profile, header: Sequence[str]) -> list[Make]:
+    """What makes the rows of one record: one row, or one of each group of a wide record."""
+    row_type = ROW_TYPES[profile.kind.value]
+    if profile.unpivot is None:
+        plan = plan_of(profile, row_type, profile.columns, header)
+        return [_signed(plan.make) if profile.refunds_unsigned else plan.make]
+    made = []
+    for number in range(1, profile.unpivot.groups + 1):
+        columns = (*profile.columns, *group_columns(profile, number))
+        present = header.index(profile.unpivot.present.format(n=number))
+        made.append(_if_present(plan_of(profile, row_type, columns, header).make, present))
+    return made
+
+
+def _if_present(make: Make, at: int) -> Make:
+    """A group of a wide record that is blank is no row."""
+    return lambda line, cells: make(line, cells) if len(cells) <= at or cells[at].strip() else None
+
+
+def _signed(make: Make) -> Make:
+    """Give refunds their minus."""
+
+    def make_signed(line: int, cells: Sequence[str]) -> Row | RowFault | None:
+        row = make(line, cells)
+        if not isinstance(row, RegisterRow) or not row.refund_of:
+            return row
+        amounts = ("paid_kopecks", "transferred_kopecks", "fee_kopecks")
+        return msgspec.structs.replace(row, **{name: -abs(getattr(row, name)) for name in amounts})
+
+    return make_signed
