@@ -16,8 +16,6 @@ from engine.ids import ProviderId, ServiceCode
 from engine.penalty import KeyRate, Moratorium, MoratoriumScope, RateCap, Regime
 from engine.policy import Commission, CommissionMode
 
-NAME_LENGTH_MAX = 500
-
 
 class ServiceGroup(enum.StrEnum):
     """Which part of the bill a service belongs to."""

@@ -161,12 +161,13 @@ async def propose(database_url: str, source: str, kind: str, codes: Sequence[tup
 async def suggest_again(database_url: str, source: str, by: str) -> int:
     """Match what waits once more, after the master data have grown; return how many rows have another suggestion.
 
-    Rule: a person's own proposal stays; what a person has rejected is not suggested again. An empty source means all.
+    Rule: a person's own proposal stays; what a person has rejected is not suggested again; who was the proposer still
+    is, so that whoever asks for suggestions may confirm them. An empty source means all.
     Errors: `NotDone`, and then nothing has changed.
     """
     async with connected(database_url) as connection, connection.transaction():
         await say_why(connection, Change(by, "matched again"))
-        waiting = [_mapping(row) for row in await connection.fetch(_SUGGESTED_OPEN, source)]
+        waiting = [mapping_of(row) for row in await connection.fetch(_SUGGESTED_OPEN, source)]
         matchers = {kind: Matcher(await _master(connection, kind)) for kind in {row.kind for row in waiting}}
         renewed = 0
         for old in waiting:
@@ -174,7 +175,7 @@ async def suggest_again(database_url: str, source: str, by: str) -> int:
             found = matchers[old.kind].suggest(old.kind, old.code, old.name, refused)
             if (found.master_id or None, found.method, found.confidence_percent) != _suggested(old):
                 await supersede_proposal(connection, old.mapping, by)
-                await insert_proposal(connection, old.sender_code, found, by, old.valid_from)
+                await insert_proposal(connection, old.sender_code, found, old.proposed_by, old.valid_from)
                 renewed += 1
     return renewed
 
@@ -246,14 +247,14 @@ async def list_mappings(database_url: str, source: str = "", status: str = "") -
             "SELECT * FROM mappings WHERE ($1 = '' OR source = $1) AND ($2 = '' OR status = $2) ORDER BY mapping",
             *(source, status),
         )
-    return [_mapping(row) for row in rows]
+    return [mapping_of(row) for row in rows]
 
 
 async def find_mapping(database_url: str, number: int) -> Mapping | None:
     """Return a mapping by its number, or None. Errors: `NotDone`."""
     async with connected(database_url) as connection:
         row = await connection.fetchrow("SELECT * FROM mappings WHERE mapping = $1", number)
-    return None if row is None else _mapping(row)
+    return None if row is None else mapping_of(row)
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -275,5 +276,5 @@ async def count_waiting(database_url: str) -> list[Waiting]:
     return [Waiting(row["source"], Kind(row["kind"]), row["codes"], row["unlike_anything"]) for row in rows]
 
 
-def _mapping(row: asyncpg.Record) -> Mapping:
+def mapping_of(row: asyncpg.Record) -> Mapping:
     return msgspec.convert(dict(row), Mapping)

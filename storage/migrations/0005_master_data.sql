@@ -196,7 +196,7 @@ CREATE TABLE mappings (
         OR (method IN ('exact_key', 'checksum_key') AND confidence_percent >= 97)),
     -- Money follows a provider's mapping, so two persons answer for it; a key answers for itself.
     CONSTRAINT providers_need_two CHECK (kind <> 'provider' OR status <> 'confirmed' OR decided_by = 'auto'
-        OR lower(decided_by) <> lower(proposed_by))
+        OR lower(btrim(decided_by)) <> lower(btrim(proposed_by)))
 );
 CREATE UNIQUE INDEX mappings_one_confirmed ON mappings (source, kind, code) WHERE status = 'confirmed';
 CREATE UNIQUE INDEX mappings_one_proposed ON mappings (source, kind, code) WHERE status = 'proposed';
