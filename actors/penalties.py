@@ -25,7 +25,7 @@ from storage import penalties, rates, reference
 from storage.errors import NotDone
 from storage.histories import Scope, Snapshot, snapshot
 from storage.journal import FOLDING_ERRORS
-from storage.penalties import Calculation, PenaltyRun, Planned, Total
+from storage.penalties import Calculation, PenaltyRun, Planned, Tables, Total
 
 _RANGE_ACCOUNTS = 500
 _TRIES = 20
@@ -56,6 +56,11 @@ class Accrued(msgspec.Struct, kw_only=True):
 _FAULTS_TOLD_MAX = 100
 
 
+async def read_tables(database_url: str) -> Tables:
+    """Read the dated tables in force: the program's, with this installation's rows. Errors: `NotDone`."""
+    return Tables(await rates.penalty_terms(database_url), await rates.read_calendar(database_url))
+
+
 async def count(database_url: str, scope: Scope) -> int:
     """Count the accounts of a scope, for a progress bar."""
     async with snapshot(database_url) as taken:
@@ -65,13 +70,13 @@ async def count(database_url: str, scope: Scope) -> int:
 async def preview(database_url: str, asked: Asked, progress: Callable[[int], None]) -> Accrued:
     """Compute what a run would post, and change nothing. Errors: `NotDone`."""
     book = await reference.read_policies(database_url)
-    terms = await rates.penalty_terms(database_url)
+    tables = await read_tables(database_url)
     told = Accrued(as_of=asked.as_of)
     totals: dict[tuple[str, str], Total] = {}
     async with snapshot(database_url) as taken:
         after = ""
         while accounts := await taken.accounts(asked.scope, after, _RANGE_ACCOUNTS):
-            planned = await _plan(database_url, taken, accounts, asked.as_of, terms, book)
+            planned = await _plan(database_url, taken, accounts, asked.as_of, tables, book)
             _add(told, totals, planned)
             progress(planned.accounts)
             after = planned.through
@@ -99,13 +104,13 @@ async def run(database_url: str, router: Router, asked: Asked, progress: Callabl
     the run is taken up by the next call.
     """
     book = await reference.read_policies(database_url)
-    terms = await rates.penalty_terms(database_url)
+    tables = await read_tables(database_url)
     async with penalties.alone(database_url):
-        begun = await penalties.begin(database_url, asked.as_of, asked.scope, terms, asked.by)
-        terms = await penalties.terms_of(database_url, begun.run)
+        begun = await penalties.begin(database_url, asked.as_of, asked.scope, tables, asked.by)
+        tables = await penalties.tables_of(database_url, begun.run)
         progress(begun.accounts)
         await _post_again(database_url, router, begun)
-        await _go_on(database_url, router, begun, terms, book, progress)
+        await _go_on(database_url, router, begun, tables, book, progress)
         done = await penalties.finish(database_url, begun.run)
     return Accrued(
         run=done.run,
@@ -133,7 +138,7 @@ async def _go_on(
     database_url: str,
     router: Router,
     begun: PenaltyRun,
-    terms: PenaltyTerms,
+    tables: Tables,
     book: PolicyBook,
     progress: Callable[[int], None],
 ) -> None:
@@ -143,7 +148,7 @@ async def _go_on(
     try:
         async with snapshot(database_url) as taken:
             while accounts := await taken.accounts(begun.scope, after, _RANGE_ACCOUNTS):
-                planned = await _plan(database_url, taken, accounts, begun.as_of, terms, book)
+                planned = await _plan(database_url, taken, accounts, begun.as_of, tables, book)
                 await penalties.keep_plan(database_url, begun.run, after, planned)
                 await posting
                 after = planned.through
@@ -159,25 +164,28 @@ async def _plan(
     taken: Snapshot,
     accounts: Sequence[AccountId],
     as_of: datetime.date,
-    terms: PenaltyTerms,
+    tables: Tables,
     book: PolicyBook,
 ) -> Planned:
     """Compute one range of accounts."""
     planned = Planned(through=accounts[-1], accounts=len(accounts))
     later = await penalties.ahead(database_url, accounts, as_of)
     planned.accounts_ahead = len(later)
-    async for account, history in taken.histories([a for a in accounts if a not in later], book):
-        calculation = history if isinstance(history, str) else _calculate(history, as_of, terms, book)
-        if isinstance(calculation, str):
-            planned.faults[account] = calculation
-        elif calculation is not None:
-            planned.calculations.append(calculation)
+    accounts = [account for account in accounts if account not in later]
+    territories = await taken.territories(accounts)
+    async for account, history in taken.histories(accounts, book, tables.calendar):
+        territory = territories.get(account, "")
+        found = history if isinstance(history, str) else _calculate(history, as_of, tables.terms, book, territory)
+        if isinstance(found, str):
+            planned.faults[account] = found
+        elif found is not None:
+            planned.calculations.append(found)
         await asyncio.sleep(0)
     return planned
 
 
 def _calculate(
-    history: History, as_of: datetime.date, terms: PenaltyTerms, book: PolicyBook
+    history: History, as_of: datetime.date, terms: PenaltyTerms, book: PolicyBook, territory: str
 ) -> Calculation | str | None:
     """One account's calculation if it changes anything, or what is wrong with the account."""
     if not history.debts:
@@ -186,7 +194,7 @@ def _calculate(
     if policy is None:
         return f"no policy of agreement {history.agreement} is in force on {as_of}"
     try:
-        accruals = accrue(history, as_of, terms, policy)
+        accruals = accrue(history, as_of, terms, policy, territory=territory)
     except FOLDING_ERRORS as error:
         return f"cannot be accrued: {error!r}"
     is_changed = any(accrual.change_kopecks for accrual in accruals)

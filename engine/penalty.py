@@ -71,7 +71,7 @@ class RateCap(msgspec.Struct, frozen=True):
 
 
 class Moratorium(msgspec.Struct, frozen=True):
-    """Days that cost nothing, both included. Empty `regimes` or `territory` mean all."""
+    """Days that cost nothing, both included. Empty `regimes` mean all; `territory` is how ОКТМО codes of it begin."""
 
     since: datetime.date
     until: datetime.date
@@ -183,7 +183,7 @@ def _segments(
         for m in terms.moratoria
         if (m.scope is MoratoriumScope.ALL or due_on < m.since)
         and (not m.regimes or regime in m.regimes)
-        and m.territory in ("", territory)
+        and territory.startswith(m.territory)
     ]
     for first, last, denominator in _scale_days(regime, due_on, end):
         for rate_first, rate_last, rate_bp in _rate_days(first, last, end, terms):

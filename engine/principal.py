@@ -21,7 +21,7 @@ from typing import NamedTuple
 import msgspec
 
 from engine.account import Status
-from engine.calendar import due_date, next_working_day
+from engine.calendar import KNOWN, WorkCalendar, due_date, next_working_day
 from engine.charge import Kind, LineKey
 from engine.drafting import local_date
 from engine.events import Event, EventKind
@@ -78,13 +78,14 @@ class Debt(msgspec.Struct):
 class History:
     """What one account's penalties follow from: the fold of its events, oldest first."""
 
-    def __init__(self, account: AccountId, book: PolicyBook) -> None:
+    def __init__(self, account: AccountId, book: PolicyBook, calendar: WorkCalendar = KNOWN) -> None:
         self.account = account
         self.status = Status.UNKNOWN
         self.agreement = ""
         self.holds: frozenset[str] = frozenset()
         self.debts: dict[DebtKey, Debt] = {}
         self._book = book
+        self._calendar = calendar
         self._days: dict[int, datetime.date] = {}
         self._passed: dict[DebtKey, DebtKey] = {}
 
@@ -100,7 +101,7 @@ class History:
         Errors: ValueError for a debt of no month without a due date: nobody can say when it was due.
         """
         debt = self.debts[key]
-        charged = _charged_by_day(debt, key.period)
+        charged = _charged_by_day(debt, key.period, self._calendar)
         parts, taken = self._parts(debt)
         _take_away(charged, parts, taken)
         return _share_out(charged, parts)
@@ -205,15 +206,15 @@ def _dated(kopecks_by_day: dict[datetime.date, int]) -> list[PaidPart]:
     return [PaidPart(day, kopecks) for day, kopecks in sorted(kopecks_by_day.items())]
 
 
-def _charged_by_day(debt: Debt, period: Period) -> dict[datetime.date, int]:
+def _charged_by_day(debt: Debt, period: Period, calendar: WorkCalendar) -> dict[datetime.date, int]:
     """What was charged by its effective last day to pay, corrections already taken off; the first due first."""
     told = [due_on for due_on in debt.charged if due_on is not None]
     if len(debt.charged) == 1:  # Nearly always; what follows is only for debts that were added to or corrected.
-        day = next_working_day(told[0]) if told else due_date(period)
+        day = next_working_day(told[0], calendar) if told else due_date(period, calendar)
         return dict.fromkeys([day], sum(debt.charged.values()))
     charged: dict[datetime.date, int] = {}
     for due_on, kopecks in debt.charged.items():
-        day = next_working_day(due_on or min(told)) if due_on or told else due_date(period)
+        day = next_working_day(due_on or min(told), calendar) if told else due_date(period, calendar)
         charged[day] = charged.get(day, 0) + kopecks
     credit = -sum(kopecks for kopecks in charged.values() if kopecks < 0)
     left: dict[datetime.date, int] = {}

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 import msgspec
 
+from engine.calendar import WorkCalendar
 from engine.ids import AccountId
 from engine.policy import PolicyBook
 from engine.principal import KINDS, History
@@ -40,6 +41,12 @@ _EVENTS = """
     ORDER BY account, account_seq"""
 
 
+# Served by account_holders_pkey and houses_pkey.
+_TERRITORIES = """
+    SELECT account, oktmo FROM account_holders JOIN houses USING (house)
+    WHERE account = ANY($1::text[]) AND oktmo <> ''"""
+
+
 class Snapshot:
     """The ledger as it was at one instant."""
 
@@ -62,20 +69,25 @@ class Snapshot:
         rows = await self._connection.fetch(_OF_HOUSE if house else _OF_REGION, after, limit, *house)
         return [AccountId(row["account"]) for row in rows]
 
+    async def territories(self, accounts: Sequence[AccountId]) -> dict[str, str]:
+        """Return the ОКТМО codes of the accounts' houses, where they are known."""
+        rows = await self._connection.fetch(_TERRITORIES, accounts)
+        return {row["account"]: row["oktmo"] for row in rows}
+
     async def histories(
-        self, accounts: Sequence[AccountId], book: PolicyBook
+        self, accounts: Sequence[AccountId], book: PolicyBook, calendar: WorkCalendar
     ) -> AsyncIterator[tuple[AccountId, History | str]]:
         """Fold the accounts' histories, one after another.
 
         Shape: in the order of the numbers; an account without events is left out. One whose events our code cannot
         read comes with what is wrong instead.
         """
-        history, problem = History(AccountId(""), book), ""
+        history, problem = History(AccountId(""), book, calendar), ""
         async for row in self._connection.cursor(_EVENTS, accounts, KINDS, prefetch=_PREFETCH_ROWS):
             if row["account"] != history.account:
                 if history.account:
                     yield history.account, problem or history
-                history, problem = History(AccountId(row["account"]), book), ""
+                history, problem = History(AccountId(row["account"]), book, calendar), ""
             if problem:
                 continue
             try:

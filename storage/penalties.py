@@ -13,6 +13,7 @@ import asyncpg
 import msgspec
 
 from engine.accrual import Accrual
+from engine.calendar import WorkCalendar
 from engine.ids import AccountId
 from engine.penalty import PenaltyTerms
 from storage import codec
@@ -34,7 +35,7 @@ class PenaltyRun(msgspec.Struct, frozen=True, kw_only=True):
     as_of: datetime.date
     account: str
     house: int | None
-    terms_sha256: str
+    tables_sha256: str
     started_by: str
     started_at_us: int
     planned_through: str
@@ -51,6 +52,13 @@ class PenaltyRun(msgspec.Struct, frozen=True, kw_only=True):
     def scope(self) -> Scope:
         """Which accounts it is for."""
         return Scope(self.account, self.house)
+
+
+class Tables(msgspec.Struct, frozen=True):
+    """The dated tables that a run computes by, from its beginning to its end."""
+
+    terms: PenaltyTerms
+    calendar: WorkCalendar
 
 
 class Total(msgspec.Struct, kw_only=True):
@@ -98,7 +106,7 @@ _NEWEST_RUNS = "SELECT * FROM penalty_runs_summed ORDER BY run DESC LIMIT $1"
 _UNFINISHED = "SELECT * FROM penalty_runs_summed WHERE finished_at IS NULL"
 
 _BEGIN = """
-    INSERT INTO penalty_runs (as_of, account, house, terms, terms_sha256, started_by)
+    INSERT INTO penalty_runs (as_of, account, house, tables, tables_sha256, started_by)
     VALUES ($1, $2, $3, $4, $5, $6) RETURNING run"""
 
 # Served by the primary key. The condition refuses a second program that plans the same run.
@@ -140,7 +148,7 @@ def _run_of(row: asyncpg.Record) -> PenaltyRun:
         as_of=row["as_of"],
         account=row["account"],
         house=row["house"],
-        terms_sha256=row["terms_sha256"],
+        tables_sha256=row["tables_sha256"],
         started_by=row["started_by"],
         started_at_us=codec.micros(row["started_at"]),
         planned_through=row["planned_through"],
@@ -164,11 +172,9 @@ async def alone(database_url: str) -> AsyncIterator[None]:
         yield
 
 
-async def begin(
-    database_url: str, as_of: datetime.date, scope: Scope, terms: PenaltyTerms, started_by: str
-) -> PenaltyRun:
+async def begin(database_url: str, as_of: datetime.date, scope: Scope, tables: Tables, started_by: str) -> PenaltyRun:
     """Begin a run, or take up the unfinished one if it was asked for the same. Errors: `RunRefused` if it was not."""
-    text = msgspec.json.encode(terms, order="deterministic").decode()
+    text = msgspec.json.encode(tables, order="deterministic").decode()
     digest = hashlib.sha256(text.encode()).hexdigest()
     async with connected(database_url) as connection:
         row = await connection.fetchrow(_UNFINISHED)
@@ -182,12 +188,11 @@ async def begin(
     return run
 
 
-async def terms_of(database_url: str, run: int) -> PenaltyTerms:
+async def tables_of(database_url: str, run: int) -> Tables:
     """Return the tables that a run began with: it goes on by them."""
     async with connected(database_url) as connection:
-        return msgspec.json.decode(
-            await connection.fetchval("SELECT terms FROM penalty_runs WHERE run = $1", run), type=PenaltyTerms
-        )
+        text = await connection.fetchval("SELECT tables FROM penalty_runs WHERE run = $1", run)
+    return msgspec.json.decode(text, type=Tables)
 
 
 def totals_of(calculations: Sequence[Calculation]) -> dict[tuple[str, str], Total]:

@@ -3,15 +3,15 @@
 -- killed goes on where it stopped and posts nothing twice.
 -- Locks: creates only.
 
--- `terms` are the tables as they were read, whole. Accounts up to `planned_through` have their calculations kept, those up
+-- `tables` are rates, caps, moratoria and calendar as they were read, whole (JSON). Accounts up to `planned_through` have their calculations kept, those up
 -- to `posted_through` are in the ledger; `started_at` is the instant of every posting of the run.
 CREATE TABLE penalty_runs (
     run              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     as_of            date NOT NULL,
     account          text COLLATE "C" NOT NULL DEFAULT '',
     house            integer,
-    terms            text NOT NULL,
-    terms_sha256     text NOT NULL,
+    tables           text NOT NULL,
+    tables_sha256    text NOT NULL,
     started_by       text NOT NULL,
     started_at       timestamptz NOT NULL DEFAULT now(),
     planned_through  text COLLATE "C" NOT NULL DEFAULT '',

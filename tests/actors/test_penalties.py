@@ -11,6 +11,7 @@ import pytest
 from actors import penalties as runs
 from actors.penalties import Accrued, Asked
 from engine import limits
+from engine.calendar import KNOWN
 from engine.charge import Kind
 from engine.outcomes import Outcome, OutcomeUnknown
 from engine.penalty import KeyRate, PenaltyTerms
@@ -19,7 +20,7 @@ from storage import penalties, rates
 from storage.audit import audit
 from storage.errors import NotDone
 from storage.histories import Scope
-from storage.penalties import RunRefused
+from storage.penalties import RunRefused, Tables
 from tests.actors.postgres_stage import PostgresStage, account, open_postgres_stage
 
 BILLED = datetime.date(2026, 4, 1)
@@ -60,6 +61,20 @@ async def accrued(stage: PostgresStage) -> dict[str, int]:
     return {row["account"]: row["kopecks"] for row in rows}
 
 
+async def by_hand(stage: PostgresStage, sql: str, *values: object) -> None:
+    """Do as a superuser what the program never does."""
+    connection = await asyncpg.connect(stage.database_url)
+    await connection.execute("SET session_replication_role = replica")
+    await connection.execute(sql, *values)
+    await connection.close()
+
+
+async def settle(stage: PostgresStage, number: int) -> None:
+    """Let an account live in house 7."""
+    await by_hand(stage, "INSERT INTO houses (house, address, oktmo) VALUES (7, 'x', '36701000001')")
+    await by_hand(stage, "INSERT INTO account_holders VALUES ($1, 7, '1', 'x', 1)", account(number))
+
+
 def sums(done: Accrued) -> list[tuple[str, str, int, int, int]]:
     return [(t.service, t.provider, t.debts, t.raised_kopecks, t.credited_kopecks) for t in done.totals]
 
@@ -95,15 +110,12 @@ async def test_the_calculation_is_kept_with_its_tables(stage: PostgresStage) -> 
     assert (kept.run, kept.as_of) == (done.run, AS_OF)
     assert [a.total_kopecks for a in kept.accruals] == [OF_HEAT, OF_REPAIR]
     assert sum(s.exact for a in kept.accruals for s in a.segments) > 0
-    assert await penalties.terms_of(stage.database_url, done.run) == TERMS
+    assert await penalties.tables_of(stage.database_url, done.run) == Tables(TERMS, KNOWN)
     assert await penalties.calculation(stage.database_url, account(3)) is None
 
 
 async def test_a_run_for_one_account_or_one_house_leaves_the_others(stage: PostgresStage) -> None:
-    connection = await asyncpg.connect(stage.database_url)
-    await connection.execute("INSERT INTO houses (house, address) VALUES (7, 'x')")
-    await connection.execute("INSERT INTO account_holders VALUES ($1, 7, '1', 'x', 1)", account(2))
-    await connection.close()
+    await settle(stage, 2)
     await accrue(stage, Asked(as_of=AS_OF, scope=Scope(account(1))))
     assert set(await accrued(stage)) == {account(1)}
     await accrue(stage, Asked(as_of=AS_OF, scope=Scope(house=7)))
@@ -124,6 +136,23 @@ async def test_a_table_changed_retroactively_is_credited_back(
     assert all(total.credited_kopecks > 0 == total.raised_kopecks for total in corrected.totals)
     assert await accrued(stage) == {account(number): OF_HEAT + OF_REPAIR for number in range(3)} != charged
     assert (await audit(stage.database_url)).clean
+
+
+async def test_a_moratorium_of_a_territory_spares_its_houses(stage: PostgresStage) -> None:
+    await settle(stage, 2)
+    await by_hand(
+        stage,
+        """INSERT INTO moratoria (since, territory, until, scope, regimes, act)
+        VALUES ('2026-05-01', '36701', '2026-12-31', 'all', '{}', 'flood')""",
+    )
+    await accrue(stage)
+    assert set(await accrued(stage)) == {account(0), account(1)}
+
+
+async def test_a_day_off_of_the_installations_calendar_moves_the_last_day_to_pay(stage: PostgresStage) -> None:
+    await by_hand(stage, "INSERT INTO calendar_days (day, is_working, act) VALUES ('2026-04-15', false, 'x')")
+    assert (await accrue(stage, Asked(as_of=DUE + datetime.timedelta(31)))).accounts_changed == 0
+    assert (await accrue(stage, Asked(as_of=DUE + datetime.timedelta(32)))).accounts_changed == 3
 
 
 async def test_an_earlier_day_takes_back_nothing(stage: PostgresStage) -> None:
@@ -209,10 +238,7 @@ async def test_a_payment_entered_after_a_run_is_credited_by_the_next_one(stage: 
 
 
 async def test_one_bad_account_is_named_and_its_neighbours_are_done(stage: PostgresStage) -> None:
-    connection = await asyncpg.connect(stage.database_url)
-    await connection.execute("SET session_replication_role = replica")
-    await connection.execute("UPDATE events SET ref = 99 WHERE account = $1 AND kind = 6", account(3))
-    await connection.close()
+    await by_hand(stage, "UPDATE events SET ref = 99 WHERE account = $1 AND kind = 6", account(3))
     await stage.open(6, BILLED, agreement="nobody")
     await stage.bill(6, BILLED, 202603, BILL, due_on=DUE)
     done = await accrue(stage)
