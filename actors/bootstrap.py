@@ -13,6 +13,7 @@ import msgspec
 from actors import classes
 from actors.channel import ShardChannel
 from actors.client import Router, Routes, ShardUnreachable
+from actors.exports import Exports
 from actors.settings import Settings
 from actors.supervisor import SupervisorProcess
 from engine.ids import ShardId
@@ -89,6 +90,7 @@ class Installation:
         self._next_refresh = 0.0
         self._channels: dict[ShardId, ShardChannel] = {}
         self.router = Router(settings, self._refresh_for_retry)
+        self.exports = Exports(database_url)
 
     async def refresh(self) -> None:
         """Read from Postgres who owns what, and where the shards listen. Errors: `AWAY`."""

@@ -16,7 +16,7 @@ from gateways.osmp_dialect import OsmpDialect
 
 _log = logging.getLogger("kopeck.gateway")
 _UNREADABLE = Gauge("kopeck_gateway_connections_unreadable", "Connections whose settings cannot be read")
-Scope = Literal["pay", "read", "reverse", "operate"]
+Scope = Literal["pay", "read", "reverse", "export", "operate"]
 
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -24,7 +24,8 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     Units: kopecks. Two API keys may be valid at once, so that they can be rotated; only digests are kept (SHA-256 hex
     of keys and passwords that we made ourselves, long and random). Empty `allow_networks` admits every address;
-    `trusted_proxies` are addresses whose `X-Forwarded-For` is believed.
+    `trusted_proxies` are addresses whose `X-Forwarded-For` is believed. `provider` or `billing` is whose lines
+    an export may tell; with neither, exports are for operators alone.
     """
 
     name: str = ""
@@ -40,6 +41,8 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     amount_kopecks_min: int = 1
     amount_kopecks_max: int = PAYMENT_KOPECKS_MAX
     osmp: OsmpDialect | None = None
+    provider: str = ""
+    billing: str = ""
 
     def __post_init__(self) -> None:
         """Refuse networks that are none. Errors: ValueError, when the connection is loaded."""

@@ -46,6 +46,7 @@ class GatewayProcess:
             collect_metrics=self._collect_metrics,
             readiness=self._readiness,
             status=self._installation.status,
+            exports=self._installation.exports,
         )
         self._runner, port = await serve(build_app(doors), self._settings.host, self._settings.port)
         return port

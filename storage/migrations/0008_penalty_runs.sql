@@ -1,10 +1,10 @@
 -- Why: penalties accrued over the region keep what a court asks for: by which tables, up to which day, from which days and
 -- bases each kopeck came. A run is planned range by range (a calculation is kept before it is posted), so that one that was
 -- killed goes on where it stopped and posts nothing twice.
--- Locks: creates only.
+-- Locks: creates; `readings` is locked against writes while its index is built.
 
--- `tables` are rates, caps, moratoria and calendar as they were read, whole (JSON). Accounts up to `planned_through` have their calculations kept, those up
--- to `posted_through` are in the ledger; `started_at` is the instant of every posting of the run.
+-- `tables` are rates, caps, moratoria and calendar as they were read, whole (JSON). Accounts up to `planned_through` have
+-- their calculations kept, those up to `posted_through` are in the ledger; every posting is of the instant `started_at`.
 CREATE TABLE penalty_runs (
     run              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     as_of            date NOT NULL,
@@ -61,3 +61,6 @@ CREATE VIEW penalty_runs_summed AS
         SELECT sum(raised_kopecks)::bigint AS raised_kopecks, sum(credited_kopecks)::bigint AS credited_kopecks
         FROM penalty_totals WHERE run = r.run
     ) t ON true;
+
+-- Exports tell readings in the order in which their files came; nothing else reads them so.
+CREATE INDEX readings_by_file ON readings (file, row);

@@ -78,12 +78,12 @@ async def open_postgres_stage(database_url: str) -> AsyncIterator[PostgresStage]
     """Run two shards over a migrated database for the length of a block."""
     await reference.add_policy(database_url, POLICY)
     settings = Settings(home=Path("unused"), gateway_deadline_ms=2_000, call_timeout_ms=20_000)
-    shards = [
-        Shard(PostgresJournal(database_url), PolicyBook((POLICY,)), settings, notify=lambda notices: None)
-        for _ in SHARDS
-    ]
+    journals = [PostgresJournal(database_url) for _ in SHARDS]
+    shards = [Shard(journal, PolicyBook((POLICY,)), settings, notify=lambda notices: None) for journal in journals]
     router = Router(settings)
     async with AsyncExitStack() as running:
+        for journal in journals:
+            running.push_async_callback(journal.close)
         for number, shard in zip(SHARDS, shards, strict=True):
             await shard.start(number, "test")
             running.push_async_callback(_end, asyncio.create_task(shard.run()))
