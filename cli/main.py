@@ -202,6 +202,7 @@ def settings(*, json: Json = False) -> None:
 
 
 app.command("cli.penalty_commands:app", name="penalties", help="Penalties (пени): accrue them, list runs, print one.")
+app.command("cli.export_commands:app", name="export", help="Write accounts, charges, payments, balances, readings.")
 app.command("cli.nsi_commands:app", name="nsi", help="Master data (НСИ): load, export, list, history of changes.")
 app.command(
     "cli.mapping_commands:app", name="mapping", help="What senders' codes mean: list, confirm, reject, replace."
