@@ -27,9 +27,12 @@ from engine.commands import (
     ReleaseHold,
     fingerprint,
 )
-from engine.ids import AccountId, Period, ProviderId, ServiceCode, SourceId, TxnId
+from engine.ids import AccountId, Period, ProviderId, ServiceCode, SourceId, TxnId, billing_source
+from storage.billing import Billing
 from storage.billing_staging import StagedRow
 from storage.billing_work import AccountWork, Codes, LineOf, Lines
+from storage.codec import micros
+from storage.received import ReceivedFile
 
 _PAID_AT = datetime.time(9, tzinfo=datetime.UTC)
 """A payment told by its day only: nine o'clock UTC is that day everywhere in Russia."""
@@ -58,6 +61,21 @@ class Job(NamedTuple):
     opens_accounts: bool
     accepted_at_us: int
     codes: Codes
+
+
+def job_of(billing: Billing, file: ReceivedFile, codes: Codes, *, removes: bool) -> Job:
+    """What the commands of a file have in common. They are made as of the moment it came, however late they go."""
+    return Job(
+        file=file.file,
+        billing=billing.billing,
+        source=billing_source(billing.billing),
+        agreement=billing.agreement,
+        is_full=file.mode == "full",
+        removes=removes,
+        opens_accounts=billing.terms.opens_accounts,
+        accepted_at_us=micros(file.received_at),
+        codes=codes,
+    )
 
 
 class Step(NamedTuple):
@@ -97,10 +115,10 @@ def plan_charges(job: Job, work: AccountWork) -> list[Step]:
     if not work.is_known and job.opens_accounts and counted:
         steps.append(_opening(job, work.account, tuple(row.row for row in counted)))
     if work.waits and not work.is_held:
-        steps.append(Step(Wave.HOLD, PlaceHold(**_common(job, work.account, "hold"), hold=job.billing, reason="mapping")))
+        steps.append(_hold(job, work.account))
     steps += postings
     if work.is_held and not work.waits:
-        steps.append(Step(Wave.RELEASE, ReleaseHold(**_common(job, work.account, "unhold"), hold=job.billing)))
+        steps.append(_unhold(job, work.account, "unhold"))
     return steps
 
 
@@ -140,9 +158,7 @@ def _amounts(row: StagedRow) -> Iterator[tuple[int, int]]:
         yield Kind.COURT_COST, row.duty_kopecks
 
 
-def _postings(
-    job: Job, work: AccountWork, documents: dict[Document, _Asked], *, removes: bool
-) -> Iterator[Step]:
+def _postings(job: Job, work: AccountWork, documents: dict[Document, _Asked], *, removes: bool) -> Iterator[Step]:
     periods = {document.period for document in documents} | (set(work.billed) if removes else set())
     for period in sorted(periods):
         of_period = {document: asked for document, asked in documents.items() if document.period == period}
@@ -172,9 +188,7 @@ def _differences(
         yield from _post(job, account, "a", document, asked, adjustment=True)
 
 
-def _post(
-    job: Job, account: str, part: str, document: Document, asked: _Asked, *, adjustment: bool
-) -> Iterator[Step]:
+def _post(job: Job, account: str, part: str, document: Document, asked: _Asked, *, adjustment: bool) -> Iterator[Step]:
     """Post a document, in pieces that a document may have."""
     lines = sorted((line, kopecks) for line, kopecks in asked.lines.items() if kopecks)
     size = limits.LINES_PER_DOCUMENT_MAX
@@ -202,16 +216,26 @@ def posted_lines(command: PostCharges) -> Lines:
     return {(line.service, line.provider, int(line.kind)): line.kopecks for line in command.lines}
 
 
-def plan_release(job: Job, account: str, rows: Sequence[Meant], billed: dict[int, Lines], *, waits: bool) -> list[Step]:
-    """Plan the rows of an account that have waited for a mapping; `waits`: others of it still do."""
-    steps = []
+def plan_release(job: Job, account: str, rows: Sequence[Meant], billed: dict[int, Lines], release: int) -> list[Step]:
+    """Plan the rows of an account that have waited for a mapping."""
+    steps: list[Step] = []
     for document, asked in _documents(rows).items():
-        part = f"w{asked.rows[0]}"
+        part = f"w{release}.{asked.rows[0]}"
         steps += _post(job, account, part, document, asked, adjustment=document.period in billed)
-    if not waits:
-        key = f"unhold.w{rows[0][0].row}"
-        steps.append(Step(Wave.RELEASE, ReleaseHold(**_common(job, account, key), hold=job.billing)))
     return steps
+
+
+def releasing_step(job: Job, account: str, release: int) -> Step:
+    """Lift the hold of an account that waits for nothing more."""
+    return _unhold(job, account, f"unhold.w{release}")
+
+
+def _hold(job: Job, account: str) -> Step:
+    return Step(Wave.HOLD, PlaceHold(**_common(job, account, "hold"), hold=job.billing, reason="mapping"))
+
+
+def _unhold(job: Job, account: str, part: str) -> Step:
+    return Step(Wave.RELEASE, ReleaseHold(**_common(job, account, part), hold=job.billing))
 
 
 # Payments accepted elsewhere -----------------------------------------------------------------------------------------
@@ -222,14 +246,14 @@ def plan_payments(job: Job, work: AccountWork) -> list[Step]:
     counted = [row for row in work.rows if row.row not in work.rejected]
     steps = []
     if work.waits and not work.is_held:
-        steps.append(Step(Wave.HOLD, PlaceHold(**_common(job, work.account, "hold"), hold=job.billing, reason="mapping")))
+        steps.append(_hold(job, work.account))
     for row in counted:
         service = job.codes.services.get((row.service, row.period)) if row.service else ""
         provider = job.codes.providers.get((row.provider, row.period)) if row.provider else ""
         if service is not None and provider is not None:
             steps.append(payment_step(job, row, service, provider, is_closed=work.is_closed))
     if work.is_held and not work.waits:
-        steps.append(Step(Wave.RELEASE, ReleaseHold(**_common(job, work.account, "unhold"), hold=job.billing)))
+        steps.append(_unhold(job, work.account, "unhold"))
     return steps
 
 

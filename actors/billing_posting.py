@@ -15,6 +15,7 @@ from actors.billing_plan import Step, Wave, posted_lines
 from actors.client import Router
 from engine.commands import AcceptPayment, AnyCommand, PostCharges
 from engine.outcomes import Acknowledged, KeyConflict, NotDone, Outcome, OutcomeUnknown, Reason, Rejected
+from intake.faults import Code
 from storage.billing import Finding
 from storage.billing_work import Lines, Progress
 
@@ -33,7 +34,8 @@ _HARMLESS = {
 """Refusals that say: it is as you wish already."""
 _EARMARK = {Reason.EARMARK_NOT_ALLOWED, Reason.EARMARK_UNKNOWN, Reason.PROVIDERS_BLOCKED}
 
-TEXTS = {
+_CODES = {Reason.ACCOUNT_UNKNOWN: Code.ACCOUNT_UNKNOWN, Reason.ACCOUNT_CLOSED: Code.ACCOUNT_CLOSED}
+_TEXTS = {
     Reason.TEXT_INVALID: "недопустимые знаки или длина номера счёта",
     Reason.AMOUNT_NOT_POSITIVE: "сумма должна быть больше нуля",
     Reason.AMOUNT_TOO_LARGE: "слишком большая сумма",
@@ -116,14 +118,23 @@ class Chunk:
         """Send steps wave by wave, each durable before the next. Errors: `Stalled`."""
         for wave in Wave:
             own = [step for step in steps if step.wave is wave]
-            outcomes = await poster.send([step.command for step in own])
-            again = [_without_earmark(step) for step, outcome in zip(own, outcomes, strict=True) if _of_earmark(outcome)]
-            for step, outcome in zip(own, outcomes, strict=True):
-                if not _of_earmark(outcome):
-                    self.take(step, outcome)
-            for step, outcome in zip(again, await poster.send([step.command for step in again]), strict=True):
-                self._say(step, "warning", "earmark_ignored", "назначение не принято, платёж расщеплён по общему порядку")
+            undesignated = await self._send(poster, own)
+            for step in undesignated:
+                self._say(
+                    step, "warning", Code.EARMARK_IGNORED.value, "назначение не принято, деньги расщеплены по договору"
+                )
+            await self._send(poster, [_without_earmark(step) for step in undesignated])
+
+    async def _send(self, poster: Poster, steps: Sequence[Step]) -> list[Step]:
+        """Send steps and take their answers; return the payments whose designation was refused."""
+        outcomes = await poster.send([step.command for step in steps])
+        undesignated = []
+        for step, outcome in zip(steps, outcomes, strict=True):
+            if isinstance(outcome, Rejected) and outcome.reason in _EARMARK:
+                undesignated.append(step)
+            else:
                 self.take(step, outcome)
+        return undesignated
 
     def take(self, step: Step, outcome: Outcome) -> None:
         """Take one answer."""
@@ -132,12 +143,12 @@ class Chunk:
         ):
             self._accepted(step)
         elif isinstance(outcome, Rejected):
-            reason = outcome.reason
-            self._say(step, "row", reason.name.lower(), TEXTS.get(reason, reason.name.lower()))
+            code = _CODES.get(outcome.reason, Code.NOT_POSTED)
+            self._say(step, "row", code.value, _TEXTS.get(outcome.reason, "учётное ядро отказало в проведении"))
         elif isinstance(outcome, KeyConflict):
-            self._say(step, "row", "key_conflict", "эта операция уже учтена с другим содержанием")
+            self._say(step, "row", Code.KEY_CONFLICT.value, "эта операция уже учтена с другим содержанием")
         else:
-            self._say(step, "row", "account_parked", "счёт отложен до разбора, обратитесь к оператору")
+            self._say(step, "row", Code.ACCOUNT_PARKED.value, "счёт отложен до разбора, обратитесь к оператору")
 
     def _accepted(self, step: Step) -> None:
         command = step.command
@@ -171,10 +182,6 @@ class Chunk:
             unheld=self.done[Wave.RELEASE],
             findings=self.findings,
         )
-
-
-def _of_earmark(outcome: Outcome) -> bool:
-    return isinstance(outcome, Rejected) and outcome.reason in _EARMARK
 
 
 def _without_earmark(step: Step) -> Step:

@@ -25,13 +25,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     accounts_cached_max: int = 400_000
     inbox_commands_max: int = 8_192
     commit_entries_max: int = 2_048
-    snapshot_every_events: int = 4
+    snapshot_every_events: int = 16
+    snapshot_evicted_events: int = 4
+    keys_remembered_max: int = 65_536
+    keys_doubted_commands: int = 4_096
     parked_retry_ms: int = 60_000
     batch_commands_min: int = 64
     batch_commands_max: int = 256
     batches_in_flight_max: int = 3
     router_commands_max: int = 16_384
     allow_insecure: bool = False
+
+    @property
+    def archive_folder(self) -> Path:
+        """Where files are kept as received; every process of an installation must reach it."""
+        return self.home / "archive"
 
 
 def default_home() -> Path:

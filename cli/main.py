@@ -11,6 +11,7 @@ from rich.logging import RichHandler
 
 from actors import settings as settings_module
 from actors.settings import Settings
+from cli import profile_commands
 from cli.console import Exit, err, fail, out, print_json, table
 from storage.errors import StorageError
 
@@ -19,6 +20,7 @@ app = App(
     help="Real-time payment engine for housing and utilities bills. Settings: KOPECK_* (`kopeck settings`).",
     help_epilogue="Exit codes: 0 done, 1 something is wrong, 2 wrong arguments or settings, 3 the system is not there.",
 )
+app.command(profile_commands.app)
 
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON for scripts.")]
 Quiet = Annotated[bool, Parameter(name=("--quiet", "-q"), negative=(), help="Print nothing but errors and results.")]
@@ -203,7 +205,9 @@ def settings(*, json: Json = False) -> None:
 
 app.command("cli.penalty_commands:app", name="penalties", help="Penalties (пени): accrue them, list runs, print one.")
 app.command("cli.export_commands:app", name="export", help="Write accounts, charges, payments, balances, readings.")
+app.command("cli.connection_commands:app", name="connection", help="Contracts with senders: add, list, show, edit, …")
 app.command("cli.nsi_commands:app", name="nsi", help="Master data (НСИ): load, export, list, history of changes.")
+app.command("cli.import_commands:app", name="import", help="Files that flow in: import, list, resume; protocols.")
 app.command(
     "cli.mapping_commands:app", name="mapping", help="What senders' codes mean: list, confirm, reject, replace."
 )

@@ -8,6 +8,7 @@ import msgspec
 from rich.markup import escape
 
 from actors import bootstrap, run_file
+from actors.client import ShardUnreachable
 from actors.settings import Settings
 from cli.console import Exit, err, fail, out, table
 from cli.system import joined
@@ -103,13 +104,17 @@ async def _known(database_url: str) -> Known:
     )
 
 
-async def tell_the_running(settings: Settings) -> bool:
-    """Let a system that runs here take new splitting policies; return whether one does."""
+async def tell_the_running(settings: Settings) -> None:
+    """Let a system that runs here, if any does, take the policies; end with what to do when it does not answer."""
     if run_file.read(settings.home) is None:
-        return False
+        return
     async with joined(settings):
-        await bootstrap.reload_policies()
-    return True
+        try:
+            await bootstrap.reload_policies()
+        except ShardUnreachable as error:
+            fail(
+                Exit.UNAVAILABLE, f"the policies are kept, the running system has not taken them ({error}): load again"
+            )
 
 
 def show_loaded(loaded: Loaded) -> None:

@@ -52,7 +52,7 @@ def load(
     settings, content = load_settings(), nsi.read_file(file)
     with database_for(settings) as url:
         loaded = run(nsi.load(url, kind, content, Change(who.strip(), why.strip()), dry_run=dry_run))
-        if kind == nsi.POLICIES and loaded.added and not dry_run:
+        if kind == nsi.POLICIES and not loaded.faults and not dry_run:
             run(nsi.tell_the_running(settings))
         warnings = run(nsi.warnings(url, nsi.local_today())) if kind in nsi.RATE_KINDS else []
     if json:

@@ -2,6 +2,7 @@
 
 import datetime
 import enum
+from functools import cached_property
 
 import msgspec
 
@@ -43,7 +44,7 @@ class Commission(msgspec.Struct, frozen=True, kw_only=True):
     max_kopecks: int | None = None
 
 
-class SplitPolicy(msgspec.Struct, frozen=True, kw_only=True):
+class SplitPolicy(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """One version of an agreement's splitting policy, in force `valid_from` .. `valid_to` (local dates, inclusive).
 
     `penalty_on_closed`: whether debts of a closed account go on accruing penalties, as the law has it.
@@ -71,7 +72,7 @@ class SplitPolicy(msgspec.Struct, frozen=True, kw_only=True):
             return self.time_barred_before
         return barred_before(on) if self.limitation_applies else Period(0)
 
-    @property
+    @cached_property
     def label(self) -> str:
         """Name and version, as stored with every event that this policy decided: `fifo@2`."""
         return f"{self.code.value}@{self.version}"

@@ -108,7 +108,8 @@ def is_bank_account(account: str, bic: str) -> bool:
     Rule: the bank's prefix and the account, weights 7, 1, 3 repeated, last digits of the products sum to a multiple of
     ten. Source: the Bank of Russia's rule for keys of accounts (order of 8 September 1997 № 515).
     """
-    if not (account.isascii() and account.isdecimal() and len(account) == 20 and bic.isdecimal() and len(bic) == 9):
+    both = account + bic
+    if not (both.isascii() and both.isdecimal() and len(account) == 20 and len(bic) == 9):
         return False
     return _key_sum(account, bic) % 10 == 0
 

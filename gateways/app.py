@@ -9,14 +9,17 @@ from aiohttp import web
 from actors.bootstrap import AWAY
 from actors.client import Router
 from actors.exports import Exports
+from actors.import_desk import ImportDesk
 from actors.settings import Settings
 from gateways import middleware, openapi
 from gateways.accounts import Accounts
 from gateways.connections import Connections
 from gateways.exports import STALLED_S_MAX, export_routes
+from gateways.imports import import_routes
 from gateways.live import Live, Streams, open_streams
-from gateways.osmp import osmp_routes
 from gateways.problems import Refused
+from gateways.processors.door import processor_routes
+from gateways.processors.port import PayerOf, nobody
 from gateways.requests import caller
 from gateways.terminal import Terminal
 
@@ -49,6 +52,8 @@ class Doors:
         collect_metrics: Callable[[], Awaitable[bytes]],
         readiness: Callable[[], Awaitable[Readiness]],
         status: Callable[[], Awaitable[bytes]],
+        imports: ImportDesk,
+        payer: PayerOf = nobody,
         exports: Exports | None = None,
     ) -> None:
         self.router = router
@@ -59,6 +64,8 @@ class Doors:
         self.readiness = readiness
         self.status = status
         self.exports = exports
+        self.payer = payer
+        self.imports = imports
 
 
 def build_app(doors: Doors, *, body_s_max: float = BODY_S_MAX, stalled_s_max: float = STALLED_S_MAX) -> web.Application:
@@ -70,7 +77,8 @@ def build_app(doors: Doors, *, body_s_max: float = BODY_S_MAX, stalled_s_max: fl
     middleware.install(app)
     open_streams(app, Streams(doors.router, doors.live))
     terminal, accounts, health = Terminal(doors), Accounts(doors), _Health(doors)
-    app.add_routes(osmp_routes(doors))
+    app.add_routes(processor_routes(doors))
+    app.add_routes(import_routes(doors))
     app.add_routes(export_routes(doors, stalled_s_max))
     app.add_routes(
         [

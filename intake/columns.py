@@ -171,7 +171,7 @@ def _cell_reader(read: Read, column: Column, field: msgspec.structs.FieldInfo) -
 
     def read_cell(cell: str) -> Any:
         text = cell.strip()
-        if codes:
+        if codes and (text or "" in codes):
             text = _translated(text, codes)
         if text:
             return read(text)
@@ -222,7 +222,7 @@ def known_columns(profile: Profile) -> set[str]:
         for number in range(1, profile.unpivot.groups + 1):
             for column in group_columns(profile, number):
                 known.update(column.names, (column.minus,))
-            known.add(profile.unpivot.present.format(n=number))
+            known.add(profile.unpivot.present.replace("{n}", str(number)))
     return known - {""}
 
 
@@ -230,9 +230,34 @@ def group_columns(profile: Profile, number: int) -> tuple[Column, ...]:
     """The columns of one group of a wide record."""
     assert profile.unpivot is not None
     return tuple(
-        msgspec.structs.replace(column, names=tuple(name.format(n=number) for name in column.names))
+        msgspec.structs.replace(column, names=tuple(name.replace("{n}", str(number)) for name in column.names))
         for column in profile.unpivot.columns
     )
+
+
+def verify(profile: Profile) -> None:
+    """Check that a profile's columns make whole rows. Errors: ValueError says what is wrong."""
+    row_type = ROW_TYPES.get(profile.kind.value)
+    if row_type is None:
+        return
+    header = sorted(known_columns(profile))
+    numbered = range(1, profile.unpivot.groups + 1) if profile.unpivot else (0,)
+    for number in numbered:
+        columns = (*profile.columns, *group_columns(profile, number)) if number else profile.columns
+        _plan_or_mistake(profile, row_type, columns, header)
+    if profile.trailer is not None:
+        places = {name for column in profile.trailer.columns for name in column.names}
+        _plan_or_mistake(profile, RegisterTotals, profile.trailer.columns, sorted(places))
+
+
+def _plan_or_mistake(
+    profile: Profile, row_type: type[msgspec.Struct], columns: Sequence[Column], header: Sequence[str]
+) -> None:
+    """A constant that cannot be read is the profile's mistake and nobody else's."""
+    try:
+        plan_of(profile, row_type, columns, header)
+    except FieldFault as fault:
+        raise ValueError(f"profile: a constant cannot be read: {fault.text}") from None
 
 
 def totals_plan(profile: Profile, header: Sequence[str]) -> Plan[RegisterTotals]:

@@ -7,6 +7,8 @@ interface to integrators (`docs/files.md`): added, never renamed.
 
 import enum
 
+import msgspec
+
 
 class Severity(enum.StrEnum):
     """What a finding does. A profile may change it for each code."""
@@ -44,7 +46,9 @@ class Code(enum.StrEnum):
     AFTER_TRAILER = "after_trailer"
     TRAILER_MISMATCH = "trailer_mismatch"
     ROWS_UNREADABLE = "rows_unreadable"
-    STATEMENT = "statement"
+    STATEMENT_SHAPE = "statement_shape"
+    STATEMENT_END = "statement_end"
+    STATEMENT_BALANCE = "statement_balance"
 
     # One row: its text.
     CELLS = "cells"
@@ -76,10 +80,36 @@ class Code(enum.StrEnum):
     ACCOUNT_UNKNOWN = "account_unknown"
     SERVICE_UNMAPPED = "service_unmapped"
     PROVIDER_INACTIVE = "provider_inactive"
+    PROVIDER_UNMAPPED = "provider_unmapped"
+    ACCOUNT_CLOSED = "account_closed"
+    OPERATION_KNOWN = "operation_known"
+    METER_UNKNOWN = "meter_unknown"
+    METER_REMOVED = "meter_removed"
+    DIGITS = "digits"
+    READING_DECREASED = "reading_decreased"
+
+    # One row: what the ledger said when it was posted.
+    NOT_POSTED = "not_posted"
+    KEY_CONFLICT = "key_conflict"
+    ACCOUNT_PARKED = "account_parked"
+    EARMARK_IGNORED = "earmark_ignored"
 
     # The whole file: its sense.
     ACCOUNTS_CHANGED = "accounts_changed"
+    DELETED_ROWS = "deleted_rows"
     FILE_NAME = "file_name"
+    UNKNOWN_KEY = "unknown_key"
+    NOT_BOOKED = "not_booked"
+    TURNOVER = "turnover"
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
+    """Something that a check found in what was read. `row` 0 is the file itself."""
+
+    row: int
+    code: Code
+    text: str
+    severity: Severity
 
 
 class FileRefused(Exception):

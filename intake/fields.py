@@ -25,6 +25,7 @@ _YEARS = range(1900, 2200)
 _DECIMAL_DIGITS_MAX = 18
 _FACTOR_DIGITS_MAX = 9
 _KINDS = {"charge": Kind.CHARGE, "penalty": Kind.PENALTY, "duty": Kind.COURT_COST}
+_BLANKS = str.maketrans(dict.fromkeys("\xa0\t\r\n", " "))
 _FLAGS = {"1": True, "0": False, "Y": True, "N": False, "T": True, "F": False, "да": True, "нет": False}
 _HALF_UP = re.compile(r"([0-9]{1,16})[.,]([0-9]{3,18})", re.ASCII)
 _PERIODS = {
@@ -75,15 +76,13 @@ def account(text: str) -> AccountId:
         raise FieldFault(Code.TEXT_TOO_LONG, f"номер счёта длиннее {ACCOUNT_CHARS_MAX} знаков")
     if not text.isascii():
         _refuse_look_alikes(text)
-    if " " in text:
-        raise FieldFault(Code.ACCOUNT, "в номере счёта пробел")
+    if " " in text or not text.isprintable():
+        raise FieldFault(Code.ACCOUNT, "в номере счёта пробел или недопустимый знак")
     return AccountId(text)
 
 
 def _refuse_look_alikes(text: str) -> None:
     """Latin `A` and Cyrillic `А` look the same, and are two accounts."""
-    if not text.isprintable():
-        raise FieldFault(Code.ACCOUNT, "в номере счёта недопустимый знак")
     latin = any(letter.isascii() and letter.isalpha() for letter in text)
     cyrillic = any("\u0400" <= letter <= "\u04ff" for letter in text)
     if latin and cyrillic:
@@ -98,7 +97,7 @@ def text_reader(chars_max: int) -> Read:
     def read(text: str) -> str:
         if len(text) > chars_max:
             raise FieldFault(Code.TEXT_TOO_LONG, f"текст длиннее {chars_max} знаков")
-        if not text.isprintable() and not text.replace("\xa0", " ").replace("\t", " ").isprintable():
+        if not text.isprintable() and not text.translate(_BLANKS).isprintable():
             raise FieldFault(Code.TEXT, "в тексте недопустимый знак")
         return text
 

@@ -10,7 +10,7 @@ from collections import Counter
 import msgspec
 
 _QUOTES = re.compile("[\"'`«»„“”‘’‹›]")
-_SEPARATORS = re.compile(r"[^0-9a-zа-я№/]+")
+_SEPARATORS = re.compile(r"[^0-9a-zа-я/]+")
 
 # The long forms before the short ones that they contain.
 _LEGAL_FORMS = re.compile(
@@ -91,7 +91,8 @@ class ParsedAddress(msgspec.Struct, frozen=True):
         return bool(self.street and self.house)
 
 
-_CITY = re.compile(r"(?:город|г|поселок|пос|пгт|рп|п|село|с|деревня|д|станица|ст)\.?\s+(?P<name>[а-яa-z].*)")
+_TOWNS = "город|г|поселок|пос|пгт|рп|п|село|с|деревня|д|станица|ст"
+_CITY = re.compile(rf"(?:{_TOWNS})(?:\.\s*|\s+)(?P<name>[а-яa-z].*)|(?P<name_first>[а-яa-z].*)\s+(?:{_TOWNS})\.?")
 _STREET_TYPES = {
     "улица": "улица",
     "ул": "улица",
@@ -121,9 +122,10 @@ _STREET_TYPES = {
 }
 _TYPES = "|".join(sorted(map(re.escape, _STREET_TYPES), key=len, reverse=True))
 _STREET = re.compile(rf"(?P<type>{_TYPES})(?:\.\s*|\s+)(?P<name>.+)|(?P<name_first>.+?)\s+(?P<type_last>{_TYPES})\.?")
-_HOUSE = re.compile(r"(?:дом|д)?\.?\s*(?:№\s*)?(?P<house>[0-9]{1,4}\s?[а-я]?(?:/[0-9]{1,4}[а-я]?)?)(?P<rest>\s.*)?")
+# The normal form of № is "no".
+_HOUSE = re.compile(r"(?:дом|д)?\.?\s*(?:no\s*)?(?P<house>[0-9]{1,4}\s?[а-я]?(?:/[0-9]{1,4}[а-я]?)?)(?P<rest>\s.*)?")
 _BUILDING = re.compile(r"(?:корпус|корп|к|строение|стр|литера|лит)\.?\s*(?P<building>[0-9а-я]{1,4})")
-_FLAT = re.compile(r"(?:квартира|кв|помещение|пом)\.?\s*(?:№\s*)?(?P<flat>[0-9]{1,5}[а-я]?)")
+_FLAT = re.compile(r"(?:квартира|кв|помещение|пом)\.?\s*(?:no\s*)?(?P<flat>[0-9]{1,5}[а-я]?)")
 
 
 def parse_address(text: str) -> ParsedAddress:
@@ -141,16 +143,21 @@ def parse_address(text: str) -> ParsedAddress:
 
 def _part(part: str, before: dict[str, str]) -> dict[str, str]:
     """Read one part; a bare number is the house once the street is known."""
-    if match := _FLAT.fullmatch(part):
-        return {"flat": match["flat"]}
-    if match := _BUILDING.fullmatch(part):
-        return {"building": match["building"]}
+    if found := _inside_a_house(part):
+        return found
     if "street" in before and (match := _HOUSE.fullmatch(part)):
-        rest = _part((match["rest"] or "").strip(), before) if match["rest"] else {}
-        return {"house": match["house"].replace(" ", ""), **rest}
+        return {"house": match["house"].replace(" ", ""), **_inside_a_house((match["rest"] or "").strip())}
     if match := _STREET.fullmatch(part):
         street_type = _STREET_TYPES[match["type"] or match["type_last"]]
         return {"street_type": street_type, "street": normal(match["name"] or match["name_first"])}
     if match := _CITY.fullmatch(part):
-        return {"city": normal(match["name"])}
+        return {"city": normal(match["name"] or match["name_first"])}
+    return {}
+
+
+def _inside_a_house(part: str) -> dict[str, str]:
+    if match := _FLAT.fullmatch(part):
+        return {"flat": match["flat"]}
+    if match := _BUILDING.fullmatch(part):
+        return {"building": match["building"]}
     return {}

@@ -185,6 +185,25 @@ class Profile(_Data, frozen=True, kw_only=True):
     severities: dict[Code, Severity] = {}
     limits: Limits = Limits()
 
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself; columns are held against the rows by `columns.verify`."""
+        wrong = [text for text, is_so in self._contradictions().items() if is_so]
+        if wrong:
+            raise ValueError("profile: " + "; ".join(wrong))
+
+    def _contradictions(self) -> dict[str, bool]:
+        is_statement = self.kind is FileKind.STATEMENT
+        return {
+            "statements and nothing else are client_bank": is_statement is not (self.form is Form.CLIENT_BANK),
+            "a CSV needs its encoding": self.form is Form.CSV and self.encoding is None,
+            "the separator is one sign": len(self.separator) != 1,
+            "XML needs `xml`, and nothing else has it": (self.form is Form.XML) is not (self.xml is not None),
+            "XLSX is zipped already": self.form is Form.XLSX and self.zip is not None,
+            "only CSV has a trailer": self.trailer is not None and self.form is not Form.CSV,
+            "unpivot has 1 to 100 groups": self.unpivot is not None and not 1 <= self.unpivot.groups <= 100,
+            "XML is not unpivoted": self.unpivot is not None and self.form is Form.XML,
+        }
+
 
 ANY_COLUMN = "*"
 """Among `ignored`: whatever other columns there are."""

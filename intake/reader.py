@@ -13,12 +13,13 @@ from typing import BinaryIO, NamedTuple
 
 import msgspec
 
-from intake import text
+from intake import client_bank, dbf_table, text, xlsx_table, xml_table
 from intake.columns import ROW_TYPES, check_header, group_columns, known_columns, plan_of
 from intake.faults import Code, FileRefused
-from intake.profile import Profile
+from intake.profile import Encoding, Form, Profile
 from intake.rows import Item, RegisterRow, Row, RowFault, Skipped
 from intake.trailer import Tally
+from intake.zipped import archive_of, member_of, only_member
 
 Make = Callable[[int, Sequence[str]], Row | RowFault | None]
 """Makes a row of a record; None when there is none."""
@@ -42,22 +43,52 @@ def items(path: Path, profile: Profile) -> Iterator[Item]:
 
 
 def read(stream: BinaryIO, profile: Profile) -> Iterator[Item]:
-    """`items` of a stream that is open already."""
-    table = _csv_table(stream, profile)
+    """`items` of a stream that is open already and can be sought."""
+    if profile.encoding is Encoding.AUTO:
+        raise ValueError("profile: `auto` is for dry runs; an encoding is declared")
+    if profile.form is Form.CLIENT_BANK:
+        yield from client_bank.items(_unzipped(stream, profile), profile)
+        return
+    table = _table(stream, profile)
     if table is not None:
         yield from _rows(table, profile)
 
 
-def _csv_table(stream: BinaryIO, profile: Profile) -> Table | None:
-    """A text file as a table; None for an empty one that may be empty."""
-    records = text.records(stream, profile)
+def _table(stream: BinaryIO, profile: Profile) -> Table | None:
+    """A file as a table; None for an empty one that may be empty."""
+    if profile.empty_is_normal and not stream.read(1):
+        return None
+    stream.seek(0)
+    plain = _unzipped(stream, profile)
+    if profile.form is Form.XML:
+        return Table(*xml_table.table(plain, profile))
+    if profile.form is Form.DBF:
+        header, records = dbf_table.table(plain, profile)
+        check_header(profile, header, 0)
+        return Table(header, records)
+    return _headed(
+        text.records(plain, profile) if profile.form is Form.CSV else xlsx_table.table(plain, profile), profile
+    )
+
+
+def _unzipped(stream: BinaryIO, profile: Profile) -> BinaryIO:
+    if profile.zip is None:
+        return stream
+    archive = archive_of(stream, profile.limits)
+    return member_of(archive, only_member(archive, profile.zip.member), profile.limits)
+
+
+def _headed(records: Iterator[text.Record | RowFault], profile: Profile) -> Table | None:
+    """Take the header from the first record, or name the columns by position."""
     first = next(records, None)
+    if first is None and profile.empty_is_normal:
+        return None
     if first is None:
-        if profile.empty_is_normal:
-            return None
         raise FileRefused(Code.EMPTY_FILE, "файл пуст")
     if not profile.header:
         return Table(positions(profile), itertools.chain((first,), records))
+    if isinstance(first, RowFault):
+        raise FileRefused(Code.NO_HEADER, "строка с названиями столбцов не читается", first.row)
     header = [name.strip() for name in first[1]]
     check_header(profile, header, first[0])
     return Table(header, records)
@@ -103,7 +134,7 @@ def _plans(profile: Profile, header: Sequence[str]) -> list[Make]:
     made = []
     for number in range(1, profile.unpivot.groups + 1):
         columns = (*profile.columns, *group_columns(profile, number))
-        present = header.index(profile.unpivot.present.format(n=number))
+        present = header.index(profile.unpivot.present.replace("{n}", str(number)))
         made.append(_if_present(plan_of(profile, row_type, columns, header).make, present))
     return made
 

@@ -15,7 +15,7 @@ import msgspec
 
 from engine.charge import Kind
 from engine.ids import AccountId, Period
-from intake.faults import Code
+from intake.faults import Code, Finding
 
 
 class AccountRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
@@ -198,4 +198,19 @@ class Skipped(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=Fal
 
 
 Row = AccountRow | ChargeRow | MeterRow | ReadingRow | PaidElsewhereRow | RegisterRow
-Item = Row | RowFault | RegisterTotals | StatementEntry | Skipped
+
+
+class StatementTotals(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
+    """What a statement says of one of our accounts over its days: opening + received - written off = closing."""
+
+    row: int
+    account: str
+    from_on: datetime.date
+    to_on: datetime.date
+    opening_kopecks: int
+    received_kopecks: int
+    written_off_kopecks: int
+    closing_kopecks: int
+
+
+Item = Row | RowFault | RegisterTotals | StatementEntry | StatementTotals | Skipped | Finding

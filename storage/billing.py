@@ -4,9 +4,10 @@ Everything that a run remembers is in Postgres, changed in one transaction a ste
 whoever takes the billing's lock next. The lock is the session's: it goes with its connection, however the process ends.
 """
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Literal
+from typing import NamedTuple
 
 import asyncpg
 import msgspec
@@ -16,7 +17,6 @@ from storage.database import connected
 from storage.received import ReceivedFile
 
 _LOCK_SPACE = 4096006
-Severity = Literal["off", "warning", "rejected", "file"]
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -24,8 +24,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     `profiles`: by kind of file, the profile when none is named. `opens_accounts`: a charge for an account that nobody
     knows opens it. A total above `median_times` the median of the last `median_months` is an anomaly, as is a change
-    of the number of accounts by more than `accounts_change_percent`. `severities`: by code of a check, instead of its
-    usual one.
+    of the number of accounts by more than `accounts_change_percent`. How severe a finding is, the profile says.
     """
 
     profiles: dict[str, str] = {}
@@ -33,7 +32,6 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     median_times: int = 5
     median_months: int = 12
     accounts_change_percent: int = 20
-    severities: dict[str, Severity] = {}
 
 
 class Billing(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +61,14 @@ class Finding(msgspec.Struct, frozen=True, array_like=True):
     severity: str
     code: str
     text: str
+
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,22}")
+
+
+def is_name(text: str) -> bool:
+    """Tell whether a billing may be called so; its source must fit among sources."""
+    return _NAME.fullmatch(text) is not None
 
 
 class Session:
@@ -138,53 +144,62 @@ async def reopen_refused(database_url: str, file: int, profile: str, profile_ver
             *(file, profile, profile_version, mode),
         )
         await connection.execute("DELETE FROM billing_runs WHERE file = $1 AND $2", file, done == "UPDATE 1")
-    return done == "UPDATE 1"
+    return bool(done == "UPDATE 1")
 
 
-async def set_state(session: Session, file: int, state: str) -> None:
-    """Note that a file has come one state further."""
-    await session.connection.execute("UPDATE received_files SET state = $2 WHERE file = $1", file, state)
+class Counts(NamedTuple):
+    """How many rows of a file became what."""
+
+    total: int
+    accepted: int
+    warned: int
+    rejected: int
+    waiting: int
 
 
-# A refused file has posted nothing: all its rows are rejected, with whatever is said of them or for the file's sake.
+# Of a refused file nothing is posted: all its rows are rejected.
 _COUNT = """
     WITH told AS (
         SELECT row, bool_or(severity <> 'warning') AS is_rejected FROM billing_findings
         WHERE file = $1 AND row > 0 GROUP BY row),
     every AS (
-        SELECT coalesce(r.row, t.row) AS row, coalesce(t.is_rejected, false) OR $2 = 'refused' AS is_rejected,
+        SELECT coalesce(r.row, t.row) AS row, coalesce(t.is_rejected, false) OR $2 AS is_rejected,
             t.row IS NOT NULL AS is_told
-        FROM (SELECT row FROM billing_rows WHERE file = $1) r FULL JOIN told t ON t.row = r.row),
+        FROM (SELECT DISTINCT row FROM billing_rows WHERE file = $1) r FULL JOIN told t ON t.row = r.row),
     counted AS (
         SELECT count(*) AS total, count(*) FILTER (WHERE is_rejected) AS rejected,
             count(*) FILTER (WHERE NOT is_rejected AND w.row IS NOT NULL) AS waiting,
             count(*) FILTER (WHERE NOT is_rejected AND w.row IS NULL AND is_told) AS warned
-        FROM every e LEFT JOIN billing_waiting w
-            ON w.file = $1 AND w.row = e.row AND w.state IN ('waiting', 'releasing'))
-    UPDATE received_files f SET state = $2, problem = $3, finished_at = coalesce(finished_at, now()),
-        rows_total = total, rows_accepted = total - rejected - waiting - warned,
-        rows_warned = warned, rows_rejected = rejected, rows_waiting = waiting
-    FROM counted WHERE f.file = $1"""
+        FROM every e LEFT JOIN (
+            SELECT DISTINCT row FROM billing_waiting WHERE file = $1 AND state IN ('waiting', 'releasing')) w
+            ON w.row = e.row)
+    SELECT total, total - rejected - waiting - warned, warned, rejected, waiting FROM counted"""
 
 
-async def finish(session: Session, file: int, state: str, problem: str, kept: Kept) -> None:
+async def count_rows(session: Session, file: int, *, is_refused: bool) -> Counts:
+    """Count a file's rows by what has become of them."""
+    return Counts(*await session.connection.fetchrow(_COUNT, file, is_refused))
+
+
+async def finish(session: Session, file: int, state: str, problem: str, counts: Counts, kept: Kept) -> None:
     """Close a file, done or refused, with its counts and the protocol that tells of every row."""
     async with session.connection.transaction():
-        await count(session, file, state, problem)
+        await session.connection.execute(
+            """UPDATE received_files SET state = $2, problem = $3, rows_total = $4, rows_accepted = $5,
+                rows_warned = $6, rows_rejected = $7, rows_waiting = $8, finished_at = coalesce(finished_at, now())
+                WHERE file = $1""",
+            *(file, state, problem, *counts),
+        )
         await add_protocol(session, file, kept)
-
-
-async def count(session: Session, file: int, state: str, problem: str) -> None:
-    """Count a file's rows by what has become of them, and set its state."""
-    await session.connection.execute(_COUNT, file, state, problem)
 
 
 async def add_protocol(session: Session, file: int, kept: Kept) -> None:
     """Add a version of a file's protocol; the same content again is the same version."""
     await session.connection.execute(
         """INSERT INTO billing_protocols (file, version, sha256, size_bytes)
-            SELECT $1, coalesce(max(version), 0) + 1, $2, $3 FROM billing_protocols WHERE file = $1
-            HAVING NOT coalesce(bool_or(sha256 = $2), false)""",
+            SELECT $1::bigint, coalesce(max(version), 0) + 1, $2::text, $3::bigint
+            FROM billing_protocols WHERE file = $1
+            HAVING NOT coalesce(bool_or(sha256 = $2::text), false)""",
         *(file, kept.sha256, kept.size_bytes),
     )
 
@@ -220,10 +235,11 @@ async def find_run(session: Session, file: int) -> Run | None:
 _BILLINGS_AT_WORK = """
     SELECT DISTINCT sender FROM received_files WHERE state NOT IN ('done', 'refused')
         AND kind IN ('accounts', 'charges', 'meters', 'readings', 'payments')
-    UNION SELECT DISTINCT billing FROM billing_waiting WHERE state IN ('waiting', 'releasing') ORDER BY 1"""
+    UNION SELECT DISTINCT billing FROM billing_waiting WHERE state IN ('waiting', 'releasing')
+    UNION SELECT DISTINCT billing FROM account_cards WHERE waits ORDER BY 1"""
 
 
 async def billings_at_work(database_url: str) -> list[str]:
-    """Return the billings that have unfinished files or waiting rows."""
+    """Return the billings that have unfinished files, rows that wait for a mapping, or people whose house does."""
     async with connected(database_url) as connection:
         return [row["sender"] for row in await connection.fetch(_BILLINGS_AT_WORK)]

@@ -8,6 +8,7 @@ import datetime
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import asyncpg
 import msgspec
 
 from storage.billing import Finding, Session
@@ -15,7 +16,7 @@ from storage.database import connected
 
 
 class StagedRow(NamedTuple):
-    """One row of any kind of file, in the order of the table's columns.
+    """One row of any kind of file, in the order of the table's columns; a wide record has several parts of one row.
 
     `reference` is a bill's document, a payment's operation or a meter's serial; `on_date` the day due, paid or read.
     Units: kopecks; a payment's amount is its `due_kopecks`.
@@ -30,6 +31,7 @@ class StagedRow(NamedTuple):
     row: int
     period: int
     on_date: datetime.date | None
+    part: int
     kind: int
     zone: int
     account: str
@@ -41,7 +43,10 @@ class StagedRow(NamedTuple):
 
 
 class ToldRow(msgspec.Struct, frozen=True, kw_only=True):
-    """What has become of a row: accepted, warning, rejected or waiting, and why. `account` is empty if unreadable."""
+    """What has become of a row: accepted, warning, rejected or waiting, and why. `account` is empty if unreadable.
+
+    `waits_for_…`: the sender's codes that nobody has confirmed, where it waits.
+    """
 
     row: int
     account: str
@@ -50,6 +55,8 @@ class ToldRow(msgspec.Struct, frozen=True, kw_only=True):
     provider: str
     due_kopecks: int
     status: str
+    waits_for_services: str
+    waits_for_providers: str
     findings: tuple[Finding, ...]
 
 
@@ -72,7 +79,8 @@ async def add_findings(session: Session, file: int, findings: Sequence[Finding])
         rows, severities, codes, texts = zip(*((f.row, f.severity, f.code, f.text) for f in findings), strict=True)
         await session.connection.execute(
             """INSERT INTO billing_findings (file, row, severity, code, text)
-                SELECT $1, * FROM unnest($2::int[], $3::text[], $4::text[], $5::text[]) ON CONFLICT DO NOTHING""",
+                SELECT $1::bigint, * FROM unnest($2::int[], $3::text[], $4::text[], $5::text[])
+                ON CONFLICT DO NOTHING""",
             *(file, rows, severities, codes, texts),
         )
 
@@ -94,43 +102,71 @@ async def file_errors(session: Session, file: int, limit: int) -> list[Finding]:
     return [Finding(**row) for row in rows]
 
 
-# Served by the partition's index on row and by billing_findings_pkey; both are read only from `after` on.
+# Served by the partition's index on row and by billing_findings_pkey; both are read only from `after` on. Of a wide
+# record the first part stands for the row.
 _TOLD = """
     WITH page AS (
         SELECT row FROM (
-            (SELECT row FROM billing_rows WHERE file = $1 AND row > $2 ORDER BY row LIMIT $3)
+            (SELECT DISTINCT row FROM billing_rows WHERE NOT $5 AND file = $1 AND row > $2 ORDER BY row LIMIT $3)
             UNION
-            (SELECT DISTINCT row FROM billing_findings WHERE file = $1 AND row > $2 ORDER BY row LIMIT $3)) AS both_kinds
+            (SELECT DISTINCT row FROM billing_waiting WHERE file = $1 AND row > $2 AND state IN ('waiting', 'releasing')
+                ORDER BY row LIMIT $3)
+            UNION
+            (SELECT DISTINCT row FROM billing_findings WHERE file = $1 AND row > $2 ORDER BY row LIMIT $3)) AS every
         ORDER BY row LIMIT $3),
     told AS (
         SELECT row, bool_or(severity <> 'warning') AS is_rejected,
             json_agg(json_build_array(row, severity, code, text) ORDER BY code) AS findings
-        FROM billing_findings WHERE file = $1 AND row IN (SELECT row FROM page) GROUP BY row)
+        FROM billing_findings WHERE file = $1 AND row IN (SELECT row FROM page) GROUP BY row),
+    waits AS (
+        SELECT w.row, string_agg(DISTINCT w.service, ', ') FILTER (WHERE c.kind = 'service') AS services,
+            string_agg(DISTINCT w.provider, ', ') FILTER (WHERE c.kind = 'provider') AS providers
+        FROM billing_waiting w
+        JOIN billing_codes c ON c.file = $1 AND c.period = w.period AND c.master IS NULL
+            AND c.code = CASE c.kind WHEN 'service' THEN w.service ELSE w.provider END
+        WHERE w.file = $1 AND w.row IN (SELECT row FROM page) AND w.state IN ('waiting', 'releasing') GROUP BY w.row),
+    parts AS (
+        SELECT row, min(account) AS account, min(period) AS period, sum(due_kopecks)::bigint AS due_kopecks,
+            string_agg(DISTINCT service, ' ') AS service, string_agg(DISTINCT provider, ' ') AS provider
+        FROM billing_rows WHERE file = $1 AND row IN (SELECT row FROM page) GROUP BY row)
     SELECT p.row, coalesce(r.account, '') AS account, coalesce(r.period, 0) AS period,
         coalesce(r.service, '') AS service, coalesce(r.provider, '') AS provider,
         coalesce(r.due_kopecks, 0) AS due_kopecks, coalesce(t.findings::text, '[]') AS findings,
-        CASE WHEN t.is_rejected OR f.state = 'refused' THEN 'rejected' WHEN w.row IS NOT NULL THEN 'waiting'
+        coalesce(w.services, '') AS waits_for_services, coalesce(w.providers, '') AS waits_for_providers,
+        CASE WHEN t.is_rejected OR $4 THEN 'rejected' WHEN w.row IS NOT NULL THEN 'waiting'
             WHEN t.row IS NOT NULL THEN 'warning' ELSE 'accepted' END AS status
     FROM page p
-    JOIN received_files f ON f.file = $1
-    LEFT JOIN billing_rows r ON r.file = $1 AND r.row = p.row
+    LEFT JOIN parts r ON r.row = p.row
     LEFT JOIN told t ON t.row = p.row
-    LEFT JOIN billing_waiting w ON w.file = $1 AND w.row = p.row AND w.state IN ('waiting', 'releasing')
+    LEFT JOIN waits w ON w.row = p.row
     ORDER BY p.row"""
 _findings = msgspec.json.Decoder(tuple[Finding, ...])
 
 
-async def told_rows(database_url: str, file: int, after: int, limit: int) -> list[ToldRow]:
-    """Return what has become of a file's rows after a row number, in their order."""
+async def told_rows(
+    session: Session, file: int, after: int, limit: int, *, is_refused: bool, notable_only: bool
+) -> list[ToldRow]:
+    """Return what has become of a file's rows after a row number, in order; of a refused file none is accepted.
+
+    `notable_only`: without the rows of which there is nothing to say.
+    """
+    return await _told_rows(session.connection, (file, after, limit, is_refused, notable_only))
+
+
+async def show_rows(database_url: str, file: int, after: int, limit: int, *, is_refused: bool) -> list[ToldRow]:
+    """`told_rows` for somebody who only looks."""
     async with connected(database_url) as connection:
-        rows = await connection.fetch(_TOLD, file, after, limit)
+        return await _told_rows(connection, (file, after, limit, is_refused, False))
+
+
+async def _told_rows(connection: asyncpg.Connection, asked: tuple[int, int, int, bool, bool]) -> list[ToldRow]:
+    rows = await connection.fetch(_TOLD, *asked)
     return [ToldRow(**{**row, "findings": _findings.decode(row["findings"])}) for row in rows]
 
 
-async def file_findings(database_url: str, file: int) -> list[Finding]:
+async def file_findings(session: Session, file: int) -> list[Finding]:
     """Return what is to be said of the file as a whole."""
-    async with connected(database_url) as connection:
-        rows = await connection.fetch(
-            "SELECT row, severity, code, text FROM billing_findings WHERE file = $1 AND row = 0 ORDER BY code", file
-        )
+    rows = await session.connection.fetch(
+        "SELECT row, severity, code, text FROM billing_findings WHERE file = $1 AND row = 0 ORDER BY code", file
+    )
     return [Finding(**row) for row in rows]

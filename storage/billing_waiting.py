@@ -50,9 +50,9 @@ _SUPERSEDE = """
         AND f.file = w.file AND f.kind = 'charges'"""
 
 _QUARANTINE = """
-    INSERT INTO billing_waiting (file, row, billing, account, period, service, provider)
-    SELECT r.file, r.row, $2, r.account, r.period,
-        CASE WHEN s.master IS NULL THEN r.service ELSE '' END, CASE WHEN p.master IS NULL THEN r.provider ELSE '' END
+    INSERT INTO billing_waiting (file, row, part, billing, account, period, service, provider, kopecks)
+    SELECT r.file, r.row, r.part, $2, r.account, r.period, r.service, r.provider,
+        r.due_kopecks + r.penalty_kopecks + r.duty_kopecks
     FROM billing_rows r
     LEFT JOIN billing_codes s ON s.file = $1 AND s.kind = 'service' AND s.code = r.service AND s.period = r.period
     LEFT JOIN billing_codes p ON p.file = $1 AND p.kind = 'provider' AND p.code = r.provider AND p.period = r.period
@@ -63,7 +63,7 @@ _QUARANTINE = """
 
 _BEGIN_RUN = """
     INSERT INTO billing_runs (file, periods, is_whole, accounts)
-    SELECT $1, $2, $3, count(DISTINCT account) FROM billing_rows WHERE file = $1"""
+    SELECT $1::bigint, $2::integer[], $3::boolean, count(DISTINCT account) FROM billing_rows WHERE file = $1"""
 
 
 async def begin_posting(
@@ -100,9 +100,8 @@ async def read_codes(session: Session, file: int) -> Codes:
 async def waiting_codes(session: Session) -> list[tuple[int, str, str, int]]:
     """Return what rows of this billing wait with: file, service, provider, period, as the sender wrote them."""
     rows = await session.connection.fetch(
-        """SELECT DISTINCT w.file, r.service, r.provider, w.period FROM billing_waiting w
-            JOIN billing_rows r ON r.file = w.file AND r.row = w.row
-            WHERE w.billing = $1 AND w.state = 'waiting' ORDER BY 1, 2, 3, 4""",
+        """SELECT DISTINCT file, service, provider, period FROM billing_waiting
+            WHERE billing = $1 AND state = 'waiting' ORDER BY 1, 2, 3, 4""",
         session.billing.billing,
     )
     return [(row["file"], row["service"], row["provider"], row["period"]) for row in rows]
@@ -114,9 +113,8 @@ _FIX = """
         release = (SELECT coalesce(max(release), 0) + 1 FROM billing_waiting WHERE billing = $1)
     FROM unnest($2::bigint[], $3::text[], $4::text[], $5::int[], $6::text[], $7::text[])
             AS m(file, service, provider, period, master_service, master_provider)
-        JOIN billing_rows r ON r.file = m.file AND r.service = m.service AND r.provider = m.provider
-            AND r.period = m.period
-    WHERE w.billing = $1 AND w.state = 'waiting' AND w.file = r.file AND w.row = r.row"""
+    WHERE w.billing = $1 AND w.state = 'waiting'
+        AND (w.file, w.service, w.provider, w.period) = (m.file, m.service, m.provider, m.period)"""
 
 
 async def fix_meanings(session: Session, found: Sequence[tuple[int, str, str, int, str, str]]) -> None:
@@ -130,9 +128,9 @@ _NEXT_RELEASING = """
 
 _RELEASING = """
     SELECT r.*, w.master_service, w.master_provider FROM billing_waiting w
-    JOIN billing_rows r ON r.file = w.file AND r.row = w.row
-    WHERE w.billing = $1 AND w.state = 'releasing' AND w.file = $2 AND w.release = $3
-    ORDER BY w.account, w.row LIMIT $4"""
+    JOIN billing_rows r ON r.file = w.file AND r.row = w.row AND r.part = w.part
+    WHERE w.billing = $1 AND w.state = 'releasing' AND w.file = $2 AND w.release = $3 AND r.file = $2
+    ORDER BY w.account, w.row, w.part LIMIT $4"""
 
 Releasing = tuple[StagedRow, str, str]
 """A row on its way out, and the meaning of its service and provider (empty where it names none)."""
@@ -161,26 +159,31 @@ async def next_releasing(session: Session, limit: int) -> tuple[int, int, list[R
     return first["file"], first["release"], found
 
 
-async def still_wait(session: Session, accounts: Sequence[str], rows: Sequence[tuple[int, int]]) -> set[str]:
-    """Return those of the accounts that still wait when these rows (file, row) are gone."""
+async def still_wait(session: Session, accounts: Sequence[str], gone: Sequence[StagedRow]) -> set[str]:
+    """Return those of the accounts that still wait when these rows are gone."""
     found = await session.connection.fetch(
         """SELECT DISTINCT account FROM billing_waiting w
             WHERE billing = $1 AND account = ANY($2::text[]) AND state IN ('waiting', 'releasing')
-                AND NOT EXISTS (SELECT 1 FROM unnest($3::bigint[], $4::int[]) AS g(file, row)
-                    WHERE g.file = w.file AND g.row = w.row)""",
-        *(session.billing.billing, accounts, [file for file, _ in rows], [row for _, row in rows]),
+                AND NOT EXISTS (SELECT 1 FROM unnest($3::bigint[], $4::int[], $5::smallint[]) AS g(file, row, part)
+                    WHERE (g.file, g.row, g.part) = (w.file, w.row, w.part))""",
+        *(session.billing.billing, accounts, *_places(gone)),
     )
     return {row["account"] for row in found}
 
 
-async def save_release(session: Session, file: int, rows: Sequence[int], done: Progress) -> None:
+def _places(rows: Sequence[StagedRow]) -> tuple[list[int], list[int], list[int]]:
+    return [row.file for row in rows], [row.row for row in rows], [row.part for row in rows]
+
+
+async def save_release(session: Session, file: int, rows: Sequence[StagedRow], done: Progress) -> None:
     """Note that rows of a file wait no more, and what their posting has changed; in one transaction."""
     async with session.connection.transaction():
         await put_changes(session, file, done)
         await session.connection.execute(
-            """UPDATE billing_waiting SET state = 'posted', changed_at = now()
-                WHERE file = $1 AND row = ANY($2::int[])""",
-            *(file, list(rows)),
+            """UPDATE billing_waiting w SET state = 'posted', changed_at = now()
+                FROM unnest($1::bigint[], $2::int[], $3::smallint[]) AS g(file, row, part)
+                WHERE (g.file, g.row, g.part) = (w.file, w.row, w.part)""",
+            *_places(rows),
         )
 
 
@@ -189,11 +192,11 @@ async def list_waiting(database_url: str, billing: str) -> list[WaitingCode]:
     async with connected(database_url) as connection:
         rows = await connection.fetch(
             """SELECT w.billing, c.kind, c.code, w.period, count(*) AS rows, count(DISTINCT w.account) AS accounts,
-                sum(r.due_kopecks + r.penalty_kopecks + r.duty_kopecks)::bigint AS kopecks
+                sum(w.kopecks)::bigint AS kopecks
             FROM billing_waiting w
-            CROSS JOIN LATERAL (VALUES ('service', w.service), ('provider', w.provider)) AS c(kind, code)
-            JOIN billing_rows r ON r.file = w.file AND r.row = w.row
-            WHERE w.state = 'waiting' AND c.code <> '' AND ($1 = '' OR w.billing = $1)
+            JOIN billing_codes c ON c.file = w.file AND c.period = w.period AND c.master IS NULL
+                AND c.code = CASE c.kind WHEN 'service' THEN w.service ELSE w.provider END
+            WHERE w.state = 'waiting' AND ($1 = '' OR w.billing = $1)
             GROUP BY w.billing, c.kind, c.code, w.period ORDER BY w.billing, c.kind, c.code, w.period""",
             billing,
         )

@@ -104,9 +104,7 @@ async def next_accounts(
     return [row["account"] for row in rows]
 
 
-async def read_work(
-    session: Session, file: int, accounts: Sequence[str], periods: Sequence[int]
-) -> list[AccountWork]:
+async def read_work(session: Session, file: int, accounts: Sequence[str], periods: Sequence[int]) -> list[AccountWork]:
     """Read what is to be posted for accounts, in their order."""
     rows: dict[str, list[StagedRow]] = {account: [] for account in accounts}
     rejected: dict[str, set[int]] = {}
@@ -138,7 +136,9 @@ def _billed(text: str | None) -> dict[int, Lines]:
     if text is None:
         return {}
     return {
-        period: {(service, provider, kind): kopecks for service, provider, kind, kopecks in _lines_decoder.decode(lines)}
+        period: {
+            (service, provider, kind): kopecks for service, provider, kind, kopecks in _lines_decoder.decode(lines)
+        }
         for period, lines in _billed_decoder.decode(text)
     }
 
@@ -149,7 +149,7 @@ def _packed(lines: Lines) -> str:
 
 _PUT_BILLED = """
     INSERT INTO billed (billing, file, account, period, lines, charged_kopecks)
-    SELECT $1, $2, * FROM unnest($3::text[], $4::int[], $5::text[], $6::bigint[])
+    SELECT $1::text, $2::bigint, * FROM unnest($3::text[], $4::int[], $5::text[], $6::bigint[])
     ON CONFLICT (billing, account, period) DO UPDATE SET file = excluded.file, lines = excluded.lines,
         charged_kopecks = excluded.charged_kopecks"""
 
@@ -177,14 +177,14 @@ async def put_changes(session: Session, file: int, done: Progress) -> None:
     if done.opened or done.closed:
         await connection.execute(
             """INSERT INTO billing_accounts (file, billing, account, is_closed)
-                SELECT $1, $2, account, false FROM unnest($3::text[]) AS account
-                UNION ALL SELECT $1, $2, account, true FROM unnest($4::text[]) AS account
+                SELECT $1::bigint, $2, account, false FROM unnest($3::text[]) AS account
+                UNION ALL SELECT $1::bigint, $2, account, true FROM unnest($4::text[]) AS account
                 ON CONFLICT (billing, account) DO UPDATE SET is_closed = excluded.is_closed""",
             *(file, billing, [a for a in done.opened if a not in set(done.closed)], done.closed),
         )
     if done.held:
         await connection.execute(
-            """INSERT INTO billing_holds (file, billing, account) SELECT $1, $2, * FROM unnest($3::text[])
+            """INSERT INTO billing_holds (file, billing, account) SELECT $1::bigint, $2, * FROM unnest($3::text[])
                 ON CONFLICT DO NOTHING""",
             *(file, billing, done.held),
         )

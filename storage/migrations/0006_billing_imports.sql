@@ -13,8 +13,9 @@ CREATE TABLE billings (
 );
 
 -- The rows of a file as they were understood; a partition a file, so that it is filled without an index, indexed at
--- once, and dropped whole. Rows never change: what became of them is in the tables below. `reference` is a bill's
--- document, a payment's operation or a meter's serial; `on_date` the day due, paid or read; `content` the rest (JSON).
+-- once, and dropped whole. Rows never change: what became of them is in the tables below. A wide record gives several
+-- parts of one row. `reference` is a bill's document, a payment's operation or a meter's serial; `on_date` the day due,
+-- paid or read; `content` is all of it (JSON).
 CREATE TABLE billing_rows (
     file             bigint NOT NULL,
     due_kopecks      bigint NOT NULL,
@@ -25,6 +26,7 @@ CREATE TABLE billing_rows (
     row              integer NOT NULL,
     period           integer NOT NULL,
     on_date          date,
+    part             smallint NOT NULL,
     kind             smallint NOT NULL,
     zone             smallint NOT NULL,
     account          text COLLATE "C" NOT NULL,
@@ -53,7 +55,7 @@ DECLARE
     name text := 'billing_rows_' || of_file;
 BEGIN
     EXECUTE format('CREATE INDEX ON %I (account, row)', name);
-    EXECUTE format('CREATE UNIQUE INDEX ON %I (row)', name);
+    EXECUTE format('CREATE UNIQUE INDEX ON %I (row, part)', name);
     EXECUTE format('ALTER TABLE %I ADD CHECK (file = %L)', name, of_file);
     EXECUTE format('ALTER TABLE billing_rows ATTACH PARTITION %I FOR VALUES IN (%L)', name, of_file);
     EXECUTE format('ANALYZE %I', name);
@@ -127,9 +129,11 @@ CREATE TABLE billing_accounts (
 -- the masters are fixed, so that a repeat asks the same.
 CREATE TABLE billing_waiting (
     file            bigint NOT NULL,
+    kopecks         bigint NOT NULL,
     row             integer NOT NULL,
     period          integer NOT NULL,
     release         integer NOT NULL DEFAULT 0,
+    part            smallint NOT NULL,
     billing         text COLLATE "C" NOT NULL,
     account         text COLLATE "C" NOT NULL,
     service         text COLLATE "C" NOT NULL,
@@ -139,7 +143,7 @@ CREATE TABLE billing_waiting (
     master_service  text COLLATE "C",
     master_provider text COLLATE "C",
     changed_at      timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (file, row)
+    PRIMARY KEY (file, row, part)
 );
 CREATE INDEX billing_waiting_open ON billing_waiting (billing, account) WHERE state IN ('waiting', 'releasing');
 
@@ -151,14 +155,18 @@ CREATE TABLE billing_holds (
     PRIMARY KEY (billing, account)
 );
 
--- What a billing says of an account besides money. Personal: never copied into events, logs or metrics (152-ФЗ).
+-- What a billing says of an account besides money: the row as it was (JSON); `house_code` is what it calls the house, a
+-- ГАР id or the address, until a mapping says which house of ours it is: so long it `waits`. Personal: never copied into events, logs or metrics (152-ФЗ).
 CREATE TABLE account_cards (
-    file            bigint NOT NULL,
-    billing         text COLLATE "C" NOT NULL,
-    account         text COLLATE "C" NOT NULL,
-    content         text NOT NULL,
+    file       bigint NOT NULL,
+    billing    text COLLATE "C" NOT NULL,
+    account    text COLLATE "C" NOT NULL,
+    house_code text COLLATE "C" NOT NULL,
+    content    text NOT NULL,
+    waits      boolean NOT NULL,
     PRIMARY KEY (billing, account)
 );
+CREATE INDEX account_cards_waiting ON account_cards (billing, house_code) WHERE waits;
 
 -- Meters and readings with their history: a later file adds, nothing is edited; the newest file's word holds.
 CREATE TABLE meters (

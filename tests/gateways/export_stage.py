@@ -13,8 +13,10 @@ import msgspec
 from aiohttp import web
 from aiohttp.test_utils import TestClient
 
+from actors.billing_intake import Place
 from actors.client import Router
 from actors.exports import Exports
+from actors.import_desk import ImportDesk
 from actors.settings import Settings
 from engine.charge import Kind
 from engine.commands import AcceptPayment, Earmark, RefundAdvance, ReversePayment
@@ -22,6 +24,7 @@ from engine.ids import PaymentId, ServiceCode, SourceId
 from gateways.app import Doors, Readiness, build_app
 from gateways.connections import Connection, Connections
 from gateways.exports import STALLED_S_MAX
+from storage.archive import Archive
 from tests.actors.postgres_stage import PostgresStage, account
 from tests.gateways.json_stage import Gateway, NoWakeups, row
 
@@ -112,6 +115,7 @@ async def open_door(
         collect_metrics=_nothing,
         readiness=_ready,
         status=_nothing,
+        imports=ImportDesk(Place(database_url, Archive(Path("unused")))),
         exports=exports or Exports(database_url),
     )
     async with TestClient(Gateway(build_app(doors, stalled_s_max=stalled_s_max))) as client:
