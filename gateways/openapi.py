@@ -7,15 +7,18 @@ import msgspec
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, select_autoescape
 
+from gateways.export_wire import AccountRecord, BalanceRecord, ChargeRecord, PaymentRecord, ReadingRecord
 from gateways.imports import ImportReply, RowFinding, RowReply, RowsPage
 from gateways.problems import PROBLEMS, Refused, wants_english
 from gateways.register_wire import CasePage, DayReportReply, RegisterPage, RegisterReply
 from gateways.wire import AccountReply, BatchResult, EventView, LedgerPage, PaymentRequest, ReversalRequest
 
+_RECORDS = (AccountRecord, ChargeRecord, PaymentRecord, BalanceRecord, ReadingRecord)
 _TYPES = (
     *(PaymentRequest, ReversalRequest, EventView, AccountReply, LedgerPage, BatchResult),
     *(ImportReply, RowsPage, RowReply, RowFinding),
     *(RegisterReply, RegisterPage, CasePage, DayReportReply),
+    *_RECORDS,
 )
 EXAMPLE_PAYMENT = {
     "txn_id": "T-000123",
@@ -92,6 +95,7 @@ def _paths() -> dict[str, Any]:
             "get": events
             | {"parameters": [number, _parameter("Last-Event-ID", "header", "Продолжить после этого номера")]}
         },
+        "/v1/export/{kind}": {"get": _export()},
         "/v1/status": {"get": status},
         **_import_paths(),
         **_register_paths(),
@@ -157,6 +161,28 @@ def _register_paths() -> dict[str, Any]:
             "get": _operation("Дела по реестру: что не сошлось", CasePage, parameters=[file, *pages])
         },
     }
+
+
+def _export() -> dict[str, Any]:
+    described = _operation(
+        "Выгрузка: запись на строку, только свои строки, с любого указателя",
+        ChargeRecord,
+        parameters=[
+            _parameter("kind", "path", "accounts, charges, payments, balances, readings"),
+            _parameter("format", "query", "ndjson или csv; иначе по Accept"),
+            _parameter("after", "query", "Указатель записи или Kopeck-Position прошлой выгрузки"),
+            _parameter("since", "query", "Записанное с этого момента, RFC 3339; charges, payments, readings"),
+            _parameter("period", "query", "Месяц, ГГГГ-ММ"),
+            _parameter("provider", "query", "Код поставщика"),
+        ],
+    )
+    reply = described["responses"]["200"]
+    reply["headers"] = {"Kopeck-Position": {"schema": {"type": "string"}}}
+    reply["content"] = {
+        "application/x-ndjson": {"schema": {"oneOf": [_ref(record) for record in _RECORDS]}},
+        "text/csv": {"schema": {"type": "string"}},
+    }
+    return described
 
 
 def _operation(
@@ -265,8 +291,8 @@ _KINDS = {
     "integer": "целое",
     "boolean": "да или нет",
     "null": "null",
-    "date-time": "момент времени",
     "date": "дата",
+    "date-time": "момент времени",
     "binary": "файл",
 }
 _CSP = "default-src 'none'; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"

@@ -55,6 +55,7 @@ class GatewayProcess:
             collect_metrics=self._collect_metrics,
             readiness=self._readiness,
             status=self._installation.status,
+            exports=self._installation.exports,
             payer=self._payer,
             imports=open_desk(self._settings, self._database_url),
             registers=RegisterPort(RegisterDesk(self._place, self._settings.register_bytes_max)),

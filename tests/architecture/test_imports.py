@@ -32,7 +32,7 @@ LAW = {
         frozenset({"msgspec", "prometheus_client", "ray", "redis"}),
     ),
     "gateways": Allowed(
-        frozenset({"engine", "actors.client", "actors.messages", "actors.settings"}),
+        frozenset({"engine", "actors.client", "actors.exports", "actors.messages", "actors.settings"}),
         frozenset({"aiohttp", "cryptography", "jinja2", "lxml", "msgspec", "prometheus_client", "redis", "uvloop"}),
     ),
     "loadtests": Allowed(frozenset(), frozenset({"gevent", "locust"})),

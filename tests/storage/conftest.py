@@ -66,10 +66,11 @@ async def new_database(server: EmbeddedPostgres) -> str:
 @pytest.fixture
 def database(empty_database: str) -> str:
     """The URL of a new database with the schema and two shards."""
-
-    async def prepare() -> None:
-        await migrate(empty_database)
-        await ensure_shards(empty_database, 2)
-
-    asyncio.run(prepare())
+    asyncio.run(prepare(empty_database))
     return empty_database
+
+
+async def prepare(database_url: str) -> None:
+    """Give a database the schema and two shards."""
+    await migrate(database_url)
+    await ensure_shards(database_url, 2)
