@@ -259,9 +259,7 @@ async def test_leading_zeros_of_an_account_count(door: Client, driver: Driver) -
 # Troubles of ours -------------------------------------------------------------------------------------------------
 
 
-async def test_with_the_router_leading_nowhere_the_processor_repeats_and_it_counts_once(
-    stage: Stage, door: Client, driver: Driver
-) -> None:
+async def test_with_no_way_to_the_shards_a_repeat_counts_once(stage: Stage, door: Client, driver: Driver) -> None:
     stage.disconnect()
     check, pay = await asyncio.gather(ask(door, driver, driver.check(OPEN)), ask(door, driver, driver.pay("7", OPEN)))
     assert (check.kind, pay.kind) == ("repeat", "repeat")
