@@ -204,6 +204,10 @@ def settings(*, json: Json = False) -> None:
 
 
 app.command("cli.connection_commands:app", name="connection", help="Contracts with senders: add, list, show, edit, …")
+app.command("cli.nsi_commands:app", name="nsi", help="Master data (НСИ): load, export, list, history of changes.")
+app.command(
+    "cli.mapping_commands:app", name="mapping", help="What senders' codes mean: list, confirm, reject, replace."
+)
 
 
 if __name__ == "__main__":

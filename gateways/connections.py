@@ -100,6 +100,7 @@ class Connections:
 
     def __init__(self, rows: Iterable[Row] = ()) -> None:
         self.version = 0
+        self._rows: tuple[Row, ...] = ()
         self._by_name: dict[str, Connection] = {}
         self._unreadable: dict[str, str] = {}
         self._allow_lists: dict[str, AllowList] = {}
@@ -112,8 +113,13 @@ class Connections:
         """Take new connections for the old ones, all at once.
 
         Rule: one whose settings are not a connection's keeps its last good terms, if it has any; the others do not
-        suffer. It is logged once, and the metric shows it until it is put right.
+        suffer. It is logged once, and the metric shows it until it is put right. Rows that are as they were are not
+        read again: a gateway asks every few seconds, and keys are slow to load.
         """
+        rows = tuple(rows)
+        if rows == self._rows and self.version:
+            return
+        self._rows = rows
         unreadable: dict[str, str] = {}
         read = [self._read_or_keep(row, unreadable) for row in rows]
         found = tuple(connection for connection in read if connection is not None)

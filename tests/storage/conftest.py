@@ -50,15 +50,16 @@ def valkey(home: Path) -> Iterator[EmbeddedValkey]:
 @pytest.fixture
 def empty_database(postgres: EmbeddedPostgres) -> str:
     """The URL of a new, empty database."""
-    url = postgres.start()
+    return asyncio.run(new_database(postgres))
+
+
+async def new_database(server: EmbeddedPostgres) -> str:
+    """Make an empty database and return its URL."""
+    url = server.start()
     name = f"t_{uuid.uuid4().hex[:12]}"
-
-    async def create() -> None:
-        connection = await asyncpg.connect(url)
-        await connection.execute(f'CREATE DATABASE "{name}"')
-        await connection.close()
-
-    asyncio.run(create())
+    connection = await asyncpg.connect(url)
+    await connection.execute(f'CREATE DATABASE "{name}"')
+    await connection.close()
     return url.rpartition("/")[0] + "/" + name
 
 
