@@ -112,9 +112,7 @@ async def tell_the_running(settings: Settings) -> None:
         try:
             await bootstrap.reload_policies()
         except ShardUnreachable as error:
-            fail(
-                Exit.UNAVAILABLE, f"the policies are kept, the running system has not taken them ({error}): load again"
-            )
+            fail(Exit.UNAVAILABLE, f"the policies are kept, but the running system is away ({error}): load again")
 
 
 def show_loaded(loaded: Loaded) -> None:
