@@ -100,11 +100,8 @@ def test_wrong_arguments_are_told_and_do_nothing(kopeck: Run, services: Path) ->
     assert kopeck("nsi", "list", "services", "--json").json == []
 
 
-def test_an_old_schema_is_told_before_anything_is_read(
-    kopeck: Run, empty_database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("KOPECK_DATABASE_URL", empty_database)
-    asyncio.run(_drop_all(empty_database))
+def test_an_old_schema_is_told_before_anything_is_read(kopeck: Run, database: str) -> None:
+    asyncio.run(_drop_all(database))
     ended = kopeck("nsi", "list", "services")
     assert ended.code == 3
     assert "kopeck migrate" in ended.err

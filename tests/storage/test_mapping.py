@@ -18,9 +18,8 @@ from storage.embedded import EmbeddedPostgres
 from storage.mapping import FROM_THE_BEGINNING, CodeMap, Mapping, Status
 from storage.mapping_decisions import Refusal
 from storage.master import Change
-from storage.migrate import migrate
 from tests.engine.test_master import HOUSE, PROVIDER, SERVICE
-from tests.storage.conftest import new_database
+from tests.storage.conftest import new_database, prepare
 
 T = TypeVar("T")
 TODAY = datetime.date(2026, 11, 25)
@@ -42,19 +41,20 @@ class Region(NamedTuple):
 
 @pytest.fixture(scope="module")
 def shared_database(postgres: EmbeddedPostgres) -> str:
-    async def prepare() -> str:
-        database = await new_database(postgres)
-        await migrate(database)
-        kinds: list[list[Record]] = [
-            [service("HEAT", "Отопление"), service("GAS", "Газоснабжение"), service("COLD_WATER", "Холодная вода")],
-            [provider("P1", "АО «Тепло»", TEPLO), provider("P2", "МУП «Водоканал»", VODA)],
-            [HOUSE],
-        ]
+    database = new_database(postgres)
+    kinds: list[list[Record]] = [
+        [service("HEAT", "Отопление"), service("GAS", "Газоснабжение"), service("COLD_WATER", "Холодная вода")],
+        [provider("P1", "АО «Тепло»", TEPLO), provider("P2", "МУП «Водоканал»", VODA)],
+        [HOUSE],
+    ]
+
+    async def fill() -> None:
+        await prepare(database)
         for records in kinds:
             await master.put(database, records, Change("seed", "test"))
-        return database
 
-    return run(prepare())
+    run(fill())
+    return database
 
 
 @pytest.fixture
