@@ -18,12 +18,12 @@ from actors.settings import Settings
 from actors.supervisor import SupervisorProcess
 from engine.ids import AccountId, ShardId
 from engine.sharding import SLOTS
-from storage import epochs, partitions, reference
+from storage import connections, epochs, partitions
+from storage.connections import ConnectionRow
 from storage.embedded import EmbeddedPostgres, EmbeddedValkey
 from storage.errors import NotDone
 from storage.holders import Holders
 from storage.migrate import migrate
-from storage.reference import ConnectionRow
 
 _ROUTES_AGE_S_MIN = 0.3
 _ASK_S_MAX = 2.0
@@ -120,7 +120,7 @@ class Installation:
 
     async def connections(self) -> list[ConnectionRow]:
         """Read the doors' connections. Errors: `AWAY`."""
-        return await reference.read_connections(self._database_url)
+        return await connections.read_connections(self._database_url)
 
     async def payer(self, account: AccountId) -> Payer | None:
         """Tell who lives behind an account, if anybody is known to. Errors: `AWAY`."""

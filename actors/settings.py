@@ -36,6 +36,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     router_commands_max: int = 16_384
     allow_insecure: bool = False
 
+    @property
+    def archive_folder(self) -> Path:
+        """Where files are kept as received; every process of an installation must reach it."""
+        return self.home / "archive"
+
 
 def default_home() -> Path:
     """Return where an installation keeps its data unless told: root's own home is closed to Postgres' user."""

@@ -1,19 +1,16 @@
 """The demonstration's connections: of every door and dialect, with secrets made at random, told only to demo.json."""
 
-import hashlib
 import os
-import secrets
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from engine.ids import SourceId
-from gateways.connections import Connection, Scope
-from storage import reference
-from storage.reference import ConnectionRow
+from cli.connection_changes import Person, ensure
+from cli.connection_secrets import digest_of, made_at_random
+from cli.connection_settings import Settings
+from gateways.connections import Scope
 
 _JSON_SENDERS: dict[str, tuple[Scope, ...]] = {
     "cashier": ("pay", "read", "reverse"),
@@ -44,7 +41,7 @@ class DemoFile(msgspec.Struct, kw_only=True):
 async def make_connections(database_url: str, home: Path, base_url: str) -> DemoFile:
     """Make the connections, or keep those that demo.json knows; return what it is to say."""
     demo = _with_secrets(read_demo_file(home), base_url)
-    await reference.put_connections(database_url, rows_of(demo))
+    await ensure(database_url, wanted_of(demo), Person(who="demo", why="demonstration"))
     return demo
 
 
@@ -53,19 +50,15 @@ def _with_secrets(old: DemoFile | None, base_url: str) -> DemoFile:
     old = old or DemoFile(base_url=base_url, api_keys={}, basic={})
     demo = DemoFile(base_url=base_url, api_keys={}, basic={})
     for name in _JSON_SENDERS:
-        demo.api_keys[name] = old.api_keys.get(name) or _secret()
+        demo.api_keys[name] = old.api_keys.get(name) or made_at_random()
     for name in _OSMP_SENDERS:
-        password = old.basic.get(name, {}).get("password") or _secret()
+        password = old.basic.get(name, {}).get("password") or made_at_random()
         demo.basic[name] = {"login": name, "password": password, "url": f"{base_url}/osmp"}
     demo.dialects["osmp"] = demo.basic["qiwi"]
     for name, make in (("cyberplat", _key_pairs), ("moneta", _code), ("sber", _login), ("bisys", _password)):
         kept = old.dialects.get(name) or make()
         demo.dialects[name] = kept | {"url": f"{base_url}/{name}/{name}"}
     return demo
-
-
-def _secret() -> str:
-    return secrets.token_urlsafe(24)
 
 
 def _key_pairs() -> dict[str, str]:
@@ -79,56 +72,41 @@ def _key_pairs() -> dict[str, str]:
 
 
 def _code() -> dict[str, str]:
-    return {"code": _secret(), "mnt_id": "54600817"}
+    return {"code": made_at_random(), "mnt_id": "54600817"}
 
 
 def _login() -> dict[str, str]:
-    return {"login": "sber", "password": _secret()}
+    return {"login": "sber", "password": made_at_random()}
 
 
 def _password() -> dict[str, str]:
-    return {"password": _secret()}
+    return {"password": made_at_random()}
 
 
-def rows_of(demo: DemoFile) -> list[ConnectionRow]:
-    """Make the connections that a demo file speaks to."""
-    rows = [
-        _row(name, "json", scopes=scopes, api_keys_sha256=(_digest(demo.api_keys[name]),))
+def wanted_of(demo: DemoFile) -> list[tuple[str, str, Settings]]:
+    """Make the connections that a demo file speaks to: name, dialect, settings."""
+    wanted: list[tuple[str, str, Settings]] = [
+        (name, "json", {"scopes": scopes, "api_keys_sha256": [digest_of(demo.api_keys[name])]})
         for name, scopes in _JSON_SENDERS.items()
     ]
     for name, channel in _OSMP_SENDERS.items():
         terms = {"channel": channel, "status": True, "cancel": name == "kassa"}
-        rows.append(_row(name, "osmp", terms=terms, **_basic_of(demo.basic[name])))
+        wanted.append((name, "osmp", {"terms": terms} | _basic_of(demo.basic[name])))
     keys, moneta, sber, bisys = (demo.dialects[name] for name in ("cyberplat", "moneta", "sber", "bisys"))
-    rows.append(
-        _row(
-            "cyberplat",
-            "cyberplat",
-            terms={"public_key": keys["public_key"], "private_key": keys["our_private_key"], "cancel": True},
-        )
-    )
-    rows.append(_row("moneta", "moneta", terms={"code": moneta["code"], "mnt_id": moneta["mnt_id"]}))
-    rows.append(_row("sber", "sber", shown=("debt", "name", "address"), **_basic_of(sber)))
-    rows.append(_row("bisys", "bisys", terms={"password": bisys["password"]}))
-    return rows
+    signed: Settings = {"basic_login": ""}
+    pair = {"public_key": keys["public_key"], "private_key": keys["our_private_key"], "cancel": True}
+    wanted += [
+        ("cyberplat", "cyberplat", signed | {"terms": pair}),
+        ("moneta", "moneta", signed | {"terms": {"code": moneta["code"], "mnt_id": moneta["mnt_id"]}}),
+        ("sber", "sber", {"shown": ["debt", "name", "address"]} | _basic_of(sber)),
+        ("bisys", "bisys", signed | {"terms": {"password": bisys["password"]}}),
+    ]
+    checks: Settings = {"checks_a_minute": _CHECKS_A_MINUTE, "missed_checks_a_minute": _CHECKS_A_MINUTE}
+    return [(name, dialect, {"source": name} | checks | settings) for name, dialect, settings in wanted]
 
 
-def _basic_of(credentials: dict[str, str]) -> dict[str, Any]:
-    return {"basic_login": credentials["login"], "basic_password_sha256": _digest(credentials["password"])}
-
-
-def _digest(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
-
-
-def _row(name: str, dialect: str, **settings: Any) -> ConnectionRow:
-    connection = Connection(
-        source=SourceId(name),
-        checks_a_minute=_CHECKS_A_MINUTE,
-        missed_checks_a_minute=_CHECKS_A_MINUTE,
-        **settings,
-    )
-    return ConnectionRow(name, dialect, active=True, settings=msgspec.json.encode(connection).decode())
+def _basic_of(credentials: dict[str, str]) -> Settings:
+    return {"basic_login": credentials["login"], "basic_password_sha256": digest_of(credentials["password"])}
 
 
 def read_demo_file(home: Path) -> DemoFile | None:

@@ -38,7 +38,7 @@ def list_(*, source: Source = "", status: str = "proposed", json: Json = False) 
 
 @app.command
 def waiting(*, json: Json = False) -> None:
-    """Count the codes that wait for a person, by sender and kind. Exit code 1 when any does."""
+    """Count the codes that wait for a person; `kopeck import waiting` shows the rows. Exit code 1 when any does."""
     from cli import mapping
 
     with ready_database() as url:
@@ -52,7 +52,7 @@ def waiting(*, json: Json = False) -> None:
 
 @app.command
 def show(number: Number, *, json: Json = False) -> None:
-    """Show one mapping and what became of it."""
+    """Show one mapping, what became of it, and which rows of files wait for its code."""
     from cli import mapping
 
     with ready_database() as url:

@@ -8,10 +8,12 @@ from aiohttp import web
 
 from actors.bootstrap import AWAY
 from actors.client import Router
+from actors.import_desk import ImportDesk
 from actors.settings import Settings
 from gateways import middleware, openapi
 from gateways.accounts import Accounts
 from gateways.connections import Connections
+from gateways.imports import import_routes
 from gateways.live import Live, Streams, open_streams
 from gateways.problems import Refused
 from gateways.processors.door import processor_routes
@@ -48,6 +50,7 @@ class Doors:
         collect_metrics: Callable[[], Awaitable[bytes]],
         readiness: Callable[[], Awaitable[Readiness]],
         status: Callable[[], Awaitable[bytes]],
+        imports: ImportDesk,
         payer: PayerOf = nobody,
     ) -> None:
         self.router = router
@@ -58,6 +61,7 @@ class Doors:
         self.readiness = readiness
         self.status = status
         self.payer = payer
+        self.imports = imports
 
 
 def build_app(doors: Doors, *, body_s_max: float = BODY_S_MAX) -> web.Application:
@@ -67,6 +71,7 @@ def build_app(doors: Doors, *, body_s_max: float = BODY_S_MAX) -> web.Applicatio
     open_streams(app, Streams(doors.router, doors.live))
     terminal, accounts, health = Terminal(doors), Accounts(doors), _Health(doors)
     app.add_routes(processor_routes(doors))
+    app.add_routes(import_routes(doors))
     app.add_routes(
         [
             web.post("/v1/payments", in_time(terminal.pay, body_s_max)),

@@ -18,7 +18,7 @@ from gateways.processors.dialects import all_dialects, secrets_of_all, terms_of
 
 _log = logging.getLogger("kopeck.gateway")
 _UNREADABLE = Gauge("kopeck_gateway_connections_unreadable", "Connections whose settings cannot be read")
-Scope = Literal["pay", "read", "reverse", "operate"]
+Scope = Literal["pay", "read", "reverse", "bill", "operate"]
 Shown = Literal["debt", "name", "address"]
 JSON = "json"
 """The dialect of our own JSON door; every other is a processor's."""
@@ -29,9 +29,10 @@ _OFFSET_MINUTES_MAX = 14 * 60
 class Connection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One contract with a sender of payments or a reader.
 
-    Two API keys may be valid at once, so that they can be rotated; only digests are kept (SHA-256 hex of keys and
-    passwords that we made ourselves, long and random). Empty `allow_networks` admits every address;
-    `trusted_proxies` are addresses whose `X-Forwarded-For` is believed.
+    Two API keys, or two passwords of one login, may be valid at once, so that they can be rotated; only digests are
+    kept (SHA-256 hex of keys and passwords that we made ourselves, long and random). Empty `allow_networks` admits
+    every address; `trusted_proxies` are addresses whose `X-Forwarded-For` is believed. `billing`: whose files a key
+    with the scope "bill" may send and see.
 
     Of processors: `terms` are the dialect's own (see `gateways.processors`). `commission` replaces that of the
     accounts' agreements. `shown`: what a payer sees at the check; names and addresses are masked. `keep_if_unknown`:
@@ -49,10 +50,12 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     api_keys_sha256: tuple[str, ...] = ()
     basic_login: str = ""
     basic_password_sha256: str = ""
+    basic_password_old_sha256: str = ""
     allow_networks: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
     amount_kopecks_min: int = 1
     amount_kopecks_max: int = PAYMENT_KOPECKS_MAX
+    billing: str = ""
     terms: dict[str, Any] = {}
     commission: Commission | None = None
     shown: tuple[Shown, ...] = ("debt",)

@@ -117,7 +117,8 @@ def _count(request: web.Request, status: int, seconds: float) -> None:
 
 
 def http_log() -> logging.Logger:
-    """The log of the HTTP parser. What is not HTTP is counted and not logged: anybody can send it, without end."""
+    """The log of aiohttp. What is not HTTP is counted and not logged, and who hangs up within a request is not logged
+    either: anybody can do both, without end."""
     log = logging.getLogger("kopeck.http")
     log.setLevel(logging.DEBUG)  # aiohttp tells some garbage at this level only, and it must be counted too.
     if _is_worth_logging not in log.filters:
@@ -129,6 +130,8 @@ def _is_worth_logging(record: logging.LogRecord) -> bool:
     error = record.exc_info[1] if record.exc_info else None
     if isinstance(error, HttpProcessingError):
         _UNREADABLE.inc()
+        return False
+    if isinstance(error, ConnectionResetError):
         return False
     return record.levelno > logging.DEBUG
 

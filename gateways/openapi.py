@@ -7,10 +7,22 @@ import msgspec
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, select_autoescape
 
+from gateways.imports import ImportReply, RowFinding, RowReply, RowsPage
 from gateways.problems import PROBLEMS, Refused, wants_english
 from gateways.wire import AccountReply, BatchResult, EventView, LedgerPage, PaymentRequest, ReversalRequest
 
-_TYPES = (PaymentRequest, ReversalRequest, EventView, AccountReply, LedgerPage, BatchResult)
+_TYPES = (
+    PaymentRequest,
+    ReversalRequest,
+    EventView,
+    AccountReply,
+    LedgerPage,
+    BatchResult,
+    ImportReply,
+    RowsPage,
+    RowReply,
+    RowFinding,
+)
 EXAMPLE_PAYMENT = {
     "txn_id": "T-000123",
     "account": "1100000005",
@@ -87,6 +99,33 @@ def _paths() -> dict[str, Any]:
             | {"parameters": [number, _parameter("Last-Event-ID", "header", "Продолжить после этого номера")]}
         },
         "/v1/status": {"get": status},
+        **_import_paths(),
+    }
+
+
+def _import_paths() -> dict[str, Any]:
+    """Billings' files: the body of an upload is the file itself."""
+    number = _parameter("id", "path", "Номер файла")
+    names = {
+        "kind": "accounts, charges, meters, readings или payments",
+        "name": "Имя файла",
+        "mode": "full или delta",
+        "profile": "Профиль; если не назван, обычный для этого биллинга",
+    }
+    take = _operation(
+        "Передать файл биллинга", ImportReply, parameters=[_parameter(n, "query", t) for n, t in names.items()]
+    )
+    take["responses"]["202"] = {"description": "Принят к обработке", "content": take["responses"]["200"]["content"]}
+    take["responses"]["200"]["description"] = "Этот файл уже был"
+    take["requestBody"] = {"required": True, "content": {"application/octet-stream": {"schema": {"type": "string"}}}}
+    protocol = _operation("Протокол файла", ImportReply, parameters=[number, _parameter("version", "query", "Версия")])
+    protocol["responses"]["200"]["content"] = {"text/csv": {"schema": {"type": "string"}}}
+    pages = [number, _parameter("after", "query", "Указатель"), _parameter("limit", "query", "Не больше 1000")]
+    return {
+        "/v1/imports": {"post": take},
+        "/v1/imports/{id}": {"get": _operation("Состояние файла", ImportReply, parameters=[number])},
+        "/v1/imports/{id}/protocol": {"get": protocol},
+        "/v1/imports/{id}/rows": {"get": _operation("Что стало с каждой строкой", RowsPage, parameters=pages)},
     }
 
 

@@ -8,6 +8,7 @@ from prometheus_client import REGISTRY
 from actors import metrics
 from actors.bootstrap import AWAY, Installation
 from actors.garbage import collect_seldom
+from actors.import_desk import open_desk
 from actors.messages import Payer
 from actors.notices import NoticeListener
 from actors.settings import Settings
@@ -26,6 +27,7 @@ class GatewayProcess:
     def __init__(self, index: int, settings: Settings, database_url: str, redis_url: str) -> None:
         self._index = index
         self._settings = settings
+        self._database_url = database_url
         self._installation = Installation(settings, database_url)
         self._listener = NoticeListener(redis_url)
         self._connections = Connections()
@@ -49,6 +51,7 @@ class GatewayProcess:
             readiness=self._readiness,
             status=self._installation.status,
             payer=self._payer,
+            imports=open_desk(self._settings, self._database_url),
         )
         self._runner, port = await serve(build_app(doors), self._settings.host, self._settings.port)
         return port

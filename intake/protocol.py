@@ -48,7 +48,9 @@ class RowResult(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=F
 
 
 class Protocol(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of the file as a whole. `refusal`: why none of it counts, with the row that shows it."""
+    """What is known of the file as a whole. `refusal`: why none of it counts, with the row that shows it. `notes`: what
+    else is to be said of the whole file.
+    """
 
     file_name: str
     sha256: str
@@ -58,6 +60,7 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
     refusal_code: Code | None = None
     refusal_text: str = ""
     refusal_row: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def csv_lines(
@@ -90,6 +93,8 @@ def _head(protocol: Protocol) -> Iterator[tuple[str, ...]]:
     if protocol.refusal_code is not None:
         place = f"строка {protocol.refusal_row}" if protocol.refusal_row else ""
         yield "файл отклонён", protocol.refusal_code.value, place, protocol.refusal_text
+    for note in protocol.notes:
+        yield "замечание", note
 
 
 def _cells(one: RowResult) -> tuple[str, ...]:

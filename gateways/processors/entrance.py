@@ -130,9 +130,8 @@ class Entrance:
             return None
         login, password = credentials
         connection = self._connections.by_basic_login(login)
-        secret = connection.basic_password_sha256 if connection is not None else "0" * 64
         given = hashlib.sha256(password.encode()).hexdigest()
-        return connection if compare_digest(given, secret) else None
+        return connection if _is_password(connection, given) else None
 
     def _by_name(self, name: str) -> Desk | None:
         """A connection that has a login is not to be had by its name alone."""
@@ -159,6 +158,13 @@ def _unauthorized() -> web.Response:
         text="Unauthorized\n",
         headers={"WWW-Authenticate": 'Basic realm="kopeck", charset="UTF-8"'},
     )
+
+
+def _is_password(connection: Connection | None, given: str) -> bool:
+    """Tell whether it is the digest of a password in force; an unknown login takes as long as a wrong password."""
+    now = connection.basic_password_sha256 if connection is not None else ""
+    old = connection.basic_password_old_sha256 if connection is not None else ""
+    return compare_digest(given, now) | compare_digest(given, old)
 
 
 def _basic(header: str) -> tuple[str, str] | None:

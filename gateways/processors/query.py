@@ -22,14 +22,17 @@ def parse_fields(text: str, account_name: str, encoding: str = "utf-8") -> Field
         name, _, value = pair.partition("=")
         if name in fields:
             raise RefusedError(Result.BAD_REQUEST, "Параметр повторяется")
-        fields[name] = _decoded(name, value, account_name, encoding) if "%" in value or "+" in value else value
+        is_plain = value.isascii() and "%" not in value and "+" not in value
+        fields[name] = value if is_plain else _decoded(name, value, account_name, encoding)
     return fields
 
 
 def _decoded(name: str, value: str, account_name: str, encoding: str) -> str:
     try:
-        return unquote(value.replace("+", " "), encoding, errors="strict")
-    except UnicodeDecodeError:
+        decoded = unquote(value.replace("+", " "), encoding, errors="strict")
+        decoded.encode()  # Refuses bytes sent as they are that are not UTF-8: the text has them as surrogates.
+        return decoded
+    except UnicodeError:
         result = Result.BAD_ACCOUNT_FORMAT if name == account_name else Result.BAD_REQUEST
         raise RefusedError(result, f"Параметр не в кодировке {encoding.upper()}") from None
 

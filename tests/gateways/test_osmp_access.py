@@ -1,5 +1,6 @@
 """Who gets to an OSMP desk: credentials, addresses, and no passwords in the clear beyond this machine."""
 
+import hashlib
 import logging
 from pathlib import Path
 
@@ -74,6 +75,16 @@ async def test_a_replaced_password_is_refused_at_once() -> None:
     refused = entrance.admit(request)
     assert isinstance(refused, web.Response)
     assert refused.status == 401
+
+
+@pytest.mark.parametrize("old", [hashlib.sha256(PASSWORD.encode()).hexdigest(), ""])
+async def test_the_password_before_a_rotation_is_valid_until_that_is_finished(old: str) -> None:
+    new = hashlib.sha256(b"a new one").hexdigest()
+    terms = contract(basic_password_sha256=new, basic_password_old_sha256=old)
+    async with open_stage() as stage, open_door(stage, terms) as door:
+        assert (await door.get(CHECK)).status == (200 if old else 401)
+        assert (await door.get(CHECK, headers={"Authorization": basic(LOGIN, "a new one")})).status == 200
+        assert (await door.get(CHECK, headers={"Authorization": basic(LOGIN, "")})).status == 401
 
 
 async def test_the_password_is_in_no_log(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,26 +1,27 @@
 """The demonstration's processors speak every dialect, by the credentials that its file tells."""
 
 import datetime
+import json
 from pathlib import Path
 
 import aiohttp
 import pytest
 import yarl
 
+from cli import demo_connections
 from cli.agents import Agent, Asked, agents_of
-from cli.demo_connections import DemoFile, make_connections, read_demo_file, rows_of, write_demo_file
+from cli.demo_connections import DemoFile, make_connections, read_demo_file, wanted_of, write_demo_file
 from gateways.connections import Row, read_connection
 from gateways.processors.dialects import all_dialects
-from storage import reference
 from tests.gateways.osmp_stage import OPEN, UNKNOWN, Stage, open_doors
 
 
 @pytest.fixture
 async def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DemoFile:
-    async def put_connections(database_url: str, rows: object) -> None:
+    async def ensure(*_: object) -> None:
         pass
 
-    monkeypatch.setattr(reference, "put_connections", put_connections)
+    monkeypatch.setattr(demo_connections, "ensure", ensure)
     made = await make_connections("", tmp_path, "http://pay.example")
     write_demo_file(tmp_path, made)
     return made
@@ -43,7 +44,8 @@ async def test_every_agent_checks_pays_and_repeats(
 ) -> None:
     noon = datetime.datetime(2026, 10, 15, 12)  # noqa: DTZ001 - protocols name no zone.
     monkeypatch.setattr("cli.agents._now", noon.strftime)
-    connections = [read_connection(Row(r.connection, r.dialect, r.active, r.settings)) for r in rows_of(demo)]
+    rows = [Row(name, kind, active=True, settings=json.dumps(terms)) for name, kind, terms in wanted_of(demo)]
+    connections = list(map(read_connection, rows))
     async with open_doors(stage, *connections) as door:
         base = f"http://{door.host}:{door.port}"
         for number, agent in enumerate(agents_of(demo), 1):
