@@ -160,7 +160,8 @@ def _lines_of_file(accounts: int, period: str) -> Iterator[str]:
         account = f"77{number:08d}"
         for place, service in enumerate(_LINES):
             kopecks = 30_000 + 100 * (number % 900) + place
-            balances = [format_roubles(kopecks * months) for months in (months_before, 1, 0, months_before + 1)]
+            amounts = [kopecks * months for months in (months_before, 1, 0, months_before + 1)]
+            balances = [format_roubles(amount).replace(".", ",") for amount in amounts]
             what = (account, period, service, inns[place % 5], "24,5018", "1,0204", "ед")
             yield ";".join((*what, *balances, f"E-{number}", "2026-11-16")) + "\r\n"
 
