@@ -115,7 +115,7 @@ async def _measure(settings: Settings, plan: Plan) -> Measured:
     async with running(settings) as system:
         authorization = await _prepare(system, plan)
         ceiling = await _copy_ceiling(system, plan.seconds)
-        err.print(f"COPY ceiling: {ceiling:,.0f} rows a second")
+        err.print(f"ceiling (COPY): {ceiling:,.0f} rows a second")
         quiet = await _import(system, plan.accounts, _PERIODS[0], UNHINDERED)
         alone = await _pay(system, authorization, plan.seconds)
         beside, under = await _import_beside_payers(system, plan, authorization)
@@ -247,7 +247,7 @@ def _show(made: Measured) -> None:
     for title, of in _ROWS.items():
         shown.add_row(title, *(f"{of(each, made):,.1f}" for each in (made.quiet, made.beside_payers)))
     out.print(shown)
-    out.print(f"COPY ceiling: {made.copy_ceiling:,.0f} rows a second; importer's memory: {made.memory_mb} MB at most")
+    out.print(f"ceiling (COPY): {made.copy_ceiling:,.0f} rows a second; importer's memory: {made.memory_mb} MB at most")
     verdict = "reached" if made.p99_times <= P99_TIMES_MAX else "MISSED"
     out.print(
         f"payments' p99 at {made.payments_a_second:,.0f} a second: {made.p99_alone_ms:.1f} ms alone, "
