@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from actors import case_suggestions, register_intake
-from actors.register_intake import Delivery, Place
+from actors.register_intake import Delivery
 from intake.profile import FileKind
 from storage import cases, codec, received, register_days, register_report, registers, taken
+from storage.archive import Archive
 from storage.cases import Case, HistoryEntry, Payer
 from storage.received import ReceivedFile
 from storage.register_report import DayReport
@@ -44,9 +45,9 @@ class CaseStory(msgspec.Struct, frozen=True, kw_only=True):
 class RegisterDesk:
     """Registers and cases as asked for. Errors of every method: `NotDone` when the database is away."""
 
-    def __init__(self, place: Place, size_bytes_max: int) -> None:
-        self._place = place
-        self._url = place.database_url
+    def __init__(self, database_url: str, archive: Archive, size_bytes_max: int) -> None:
+        self._url = database_url
+        self._archive = archive
         self._size_bytes_max = size_bytes_max
 
     async def receive(self, content: AsyncIterator[bytes], delivery: Delivery) -> tuple[RegisterStory, bool]:
@@ -62,7 +63,9 @@ class RegisterDesk:
                     raise FileTooLarge
                 await asyncio.to_thread(spool.write, chunk)
             spool.seek(0)
-            file, is_new = await register_intake.receive(self._place, spool, delivery, self._size_bytes_max)
+            file, is_new = await register_intake.receive(
+                self._url, self._archive, spool, delivery, self._size_bytes_max
+            )
         return await self._story(file), is_new
 
     async def page(self, sender: str, after: int, limit: int) -> list[ReceivedFile]:

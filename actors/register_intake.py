@@ -90,16 +90,16 @@ def _contract(row: ConnectionRow) -> Contract:
 
 
 async def receive(
-    place: Place, content: BinaryIO, delivery: Delivery, size_bytes_max: int
+    database_url: str, archive: Archive, content: BinaryIO, delivery: Delivery, size_bytes_max: int
 ) -> tuple[ReceivedFile, bool]:
     """Keep a file as received and register it; return it, and whether it is new.
 
     Rule: the same content of the same connection is the same file, whatever its name. Errors: `NoSuchConnection`,
     `NoSuchProfile`, `NotDone`, OSError; ValueError when it is too large. Nothing is kept then that anybody sees.
     """
-    contract = await contract_of(place.database_url, delivery.connection)
-    profile = await profile_named(place.database_url, delivery.profile or contract.register.profile)
-    kept = await asyncio.to_thread(place.archive.keep, content, size_bytes_max)
+    contract = await contract_of(database_url, delivery.connection)
+    profile = await profile_named(database_url, delivery.profile or contract.register.profile)
+    kept = await asyncio.to_thread(archive.keep, content, size_bytes_max)
     arrival = Arrival(
         kept=kept,
         name=delivery.name,
@@ -110,7 +110,7 @@ async def receive(
         received_by=delivery.who,
         mode=delivery.day.isoformat() if delivery.day else "",
     )
-    return await received.register(place.database_url, arrival)
+    return await received.register(database_url, arrival)
 
 
 async def profile_named(database_url: str, name: str, version: int = 0) -> Profile:

@@ -133,7 +133,7 @@ async def _take(place: Place, path: Path, size_bytes_max: int) -> ReceivedFile:
     contract = await contract_of(place.database_url, path.parent.name)
     delivery = Delivery(name=path.name, connection=contract.name, who=_WHO)
     with path.open("rb") as content:
-        file, _ = await receive(place, content, delivery, size_bytes_max)
+        file, _ = await receive(place.database_url, place.archive, content, delivery, size_bytes_max)
     ended = await work(place, file.file)
     await asyncio.to_thread(_move, path, ended, await protocol_of(place.database_url, ended))
     return ended

@@ -12,7 +12,6 @@ from actors.import_desk import open_desk
 from actors.messages import Payer
 from actors.notices import NoticeListener
 from actors.register_desk import RegisterDesk
-from actors.register_intake import Place
 from actors.settings import Settings
 from engine.ids import AccountId
 from gateways.app import Doors, Readiness, build_app, serve
@@ -34,7 +33,8 @@ class GatewayProcess:
         self._database_url = database_url
         self._installation = Installation(settings, database_url)
         self._listener = NoticeListener(redis_url)
-        self._place = Place(database_url, Archive(settings.archive_folder), self._installation.router)
+        desk = RegisterDesk(database_url, Archive(settings.archive_folder), settings.register_bytes_max)
+        self._registers = RegisterPort(desk)
         self._connections = Connections()
         self._tasks: list[asyncio.Task[None]] = []
         collect_seldom()
@@ -58,7 +58,7 @@ class GatewayProcess:
             exports=self._installation.exports,
             payer=self._payer,
             imports=open_desk(self._settings, self._database_url),
-            registers=RegisterPort(RegisterDesk(self._place, self._settings.register_bytes_max)),
+            registers=self._registers,
         )
         self._runner, port = await serve(build_app(doors), self._settings.host, self._settings.port)
         return port

@@ -2,7 +2,7 @@
 
 It follows the ledger by a cursor per shard, behind the payments' path: an append neither knows of it nor waits for it.
 A shard's rows become visible in the order of their numbers (the append moves the shard's sequence in its own
-transaction), so a cursor misses nothing. Derived: emptied together with its cursors, it is filled again (ADR-0010).
+transaction), so a cursor misses nothing. Derived: emptied together with its cursors, it is filled again (ADR-0012).
 """
 
 import asyncpg

@@ -5,6 +5,10 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.databases import database, empty_database, home, postgres, prepared, valkey
+
+__all__ = ["database", "empty_database", "home", "postgres", "prepared", "valkey"]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--update-golden` writes the golden files anew; their difference is reviewed as code."""

@@ -3,7 +3,7 @@
 -- Locks: creates only, but for one index on account_holders (share lock: its writers wait).
 
 -- What was taken, per source and time: the ledger's payments once more, narrow, filled behind the ledger by cursor
--- (ADR-0010). Derived: truncated together with its cursors, it is rebuilt. `reversed_kopecks`: by anything but a register.
+-- (ADR-0012). Derived: truncated together with its cursors, it is rebuilt. `reversed_kopecks`: by anything but a register.
 CREATE TABLE taken (
     payment_id       bigint NOT NULL,
     kopecks          bigint NOT NULL,

@@ -3,10 +3,6 @@
 import pytest
 import ray
 
-from tests.storage.conftest import database, empty_database, home, postgres
-
-__all__ = ["database", "empty_database", "home", "postgres"]
-
 
 @pytest.fixture(autouse=True)
 def _no_ray(monkeypatch: pytest.MonkeyPatch) -> None:

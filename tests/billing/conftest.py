@@ -8,9 +8,6 @@ import pytest_asyncio
 import ray
 
 from tests.billing.stage import Stage, open_stage
-from tests.storage.conftest import database, empty_database, home, postgres
-
-__all__ = ["database", "empty_database", "home", "postgres", "stage"]
 
 
 @pytest.fixture(autouse=True)

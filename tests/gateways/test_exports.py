@@ -15,6 +15,7 @@ from gateways.export_wire import RECORDS, columns
 from storage import exports as exports_module
 from storage.embedded import EmbeddedPostgres
 from tests.actors.postgres_stage import PostgresStage, account, open_postgres_stage
+from tests.databases import new_database
 from tests.gateways.export_stage import (
     FORMULA,
     NEXT_DAY,
@@ -27,18 +28,16 @@ from tests.gateways.export_stage import (
     signed,
     told,
 )
-from tests.storage.conftest import new_database, prepare
 
 LEDGER_KINDS = ["accounts", "charges", "payments", "balances"]
 
 
 @pytest.fixture(scope="module")
-def filled(postgres: EmbeddedPostgres) -> str:
+def filled(postgres: EmbeddedPostgres, prepared: str) -> str:
     """The URL of a database with the region, for tests that only read."""
+    url = new_database(postgres, prepared)
 
     async def work() -> str:
-        url = await new_database(postgres)
-        await prepare(url)
         async with open_postgres_stage(url) as stage:
             await fill(stage)
         return url

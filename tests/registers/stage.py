@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from actors.client import Router, Routes, ShardUnreachable, Transport
+from actors.register_desk import RegisterDesk
 from actors.register_intake import Delivery, Interrupted, Place, receive
 from actors.register_run import work
 from actors.settings import Settings
@@ -169,18 +170,21 @@ class Stage:
     async def receive(self, content: bytes, name: str = "register.txt", connection: str = BANK) -> int:
         """Hand a file over; nothing is done with it yet."""
         delivery = Delivery(name=name, connection=connection, who="test")
-        file, _ = await receive(self.place, io.BytesIO(content), delivery, SIZE_BYTES_MAX)
+        file, _ = await receive(self.url, self.place.archive, io.BytesIO(content), delivery, SIZE_BYTES_MAX)
         return file.file
 
     async def receive_statement(self, content: bytes) -> int:
         """Hand a bank statement over."""
         delivery = Delivery(name="statement.txt", connection=BANK, who="test", profile="client-bank")
-        file, _ = await receive(self.place, io.BytesIO(content), delivery, SIZE_BYTES_MAX)
+        file, _ = await receive(self.url, self.place.archive, io.BytesIO(content), delivery, SIZE_BYTES_MAX)
         return file.file
 
     async def take(self, *lines: BankLine, **trailer: object) -> ReceivedFile:
         """Hand a register over and bring it to its end."""
         return await work(self.place, await self.receive(bank_file(*lines, **trailer)))  # type: ignore[arg-type]
+
+    def desk(self) -> RegisterDesk:
+        return RegisterDesk(self.url, self.place.archive, SIZE_BYTES_MAX)
 
     async def work(self, file: int) -> ReceivedFile:
         """Bring a received file to its end."""

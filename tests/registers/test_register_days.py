@@ -5,11 +5,10 @@ import datetime
 import pytest
 
 from actors import register_watch, statement_run
-from actors.register_desk import RegisterDesk
 from engine.ids import SourceId
 from engine.registers import Contract, RegisterTerms
 from storage import codec, taken
-from tests.registers.stage import ANNA, BANK, BORIS, DAY, NOBODY, SIZE_BYTES_MAX, BankLine, Stage, at, bank_file
+from tests.registers.stage import ANNA, BANK, BORIS, DAY, NOBODY, BankLine, Stage, at, bank_file
 
 NEXT = DAY + datetime.timedelta(days=1)
 _MSK = datetime.timedelta(hours=3)
@@ -217,7 +216,7 @@ async def test_the_report_explains_every_kopeck_between_theirs_and_ours(stage: S
         BankLine(operation="more", kopecks=1, fee=0, moment=at(1, day=NEXT)),
     )
     await register_watch.close_days(stage.url, us(at(23, 0, NEXT)))
-    report = await RegisterDesk(stage.place, SIZE_BYTES_MAX).report(BANK, DAY)
+    report = await stage.desk().report(BANK, DAY)
     rows = {row.outcome: (row.lines, row.theirs_kopecks, row.ours_kopecks) for row in report.rows}
     assert rows == {
         "matched": (1, 1_000, 1_000),
@@ -238,7 +237,7 @@ async def test_the_report_explains_every_kopeck_between_theirs_and_ours(stage: S
 async def test_a_day_that_agrees_to_the_kopeck_says_so(stage: Stage) -> None:
     await stage.online("1")
     await stage.take(BankLine(operation="1"))
-    report = await RegisterDesk(stage.place, SIZE_BYTES_MAX).report(BANK, DAY)
+    report = await stage.desk().report(BANK, DAY)
     assert report.is_equal
     assert (report.theirs_kopecks, report.ours_kopecks, report.cases_open) == (150_000, 150_000, 0)
     assert [one.transfer_state for one in report.registers] == ["waiting"]

@@ -9,7 +9,6 @@ from aiohttp.test_utils import TestClient
 
 from actors.billing_intake import Place
 from actors.import_desk import ImportDesk
-from actors.register_desk import RegisterDesk
 from actors.register_run import work_through
 from gateways.app import Doors, Readiness, build_app
 from gateways.connections import Connection, Connections
@@ -39,7 +38,7 @@ async def _ready() -> Readiness:
 
 @pytest_asyncio.fixture
 async def door(stage: Stage) -> AsyncIterator[Client]:
-    port = RegisterPort(RegisterDesk(stage.place, SIZE_BYTES_MAX))
+    port = RegisterPort(stage.desk())
     doors = Doors(
         stage.router,
         stage.settings,

@@ -18,8 +18,8 @@ from storage.embedded import EmbeddedPostgres
 from storage.mapping import FROM_THE_BEGINNING, CodeMap, Mapping, Status
 from storage.mapping_decisions import Refusal
 from storage.master import Change
+from tests.databases import new_database, prepare
 from tests.engine.test_master import HOUSE, PROVIDER, SERVICE
-from tests.storage.conftest import new_database, prepare
 
 T = TypeVar("T")
 TODAY = datetime.date(2026, 11, 25)
