@@ -32,8 +32,8 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     Two API keys, or two passwords of one login, may be valid at once, so that they can be rotated; only digests are
     kept (SHA-256 hex of keys and passwords that we made ourselves, long and random). Empty `allow_networks` admits
     every address; `trusted_proxies` are addresses whose `X-Forwarded-For` is believed. `billing`: whose files a key
-    with the scope "bill" may send and see, and, with "export", whose accounts it is told; `provider`: whose lines alone.
-    With neither, exports are for operators.
+    with the scope "bill" may send and see, and whose accounts it is told with "export"; `provider`: whose lines alone
+    it is told. With neither, exports are for operators.
 
     Of processors: `terms` are the dialect's own (see `gateways.processors`). `commission` replaces that of the
     accounts' agreements. `shown`: what a payer sees at the check; names and addresses are masked. `keep_if_unknown`:

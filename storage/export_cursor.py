@@ -1,8 +1,8 @@
 """Where a reader of an export is: an opaque text that goes with every line and takes it up again right after it.
 
 What it holds: which exports it is for; a position in the journal, shard by shard; and, inside one record, how many of
-its lines were told. For `charges` and `payments` the position is how far the reader has come; for `accounts` and `balances`
-it is the instant they are told for, and the account says how far; readings go by file and row.
+its lines were told. For `charges` and `payments` the position is how far the reader has come; for `accounts` and
+`balances` it is the instant they are told for, and the account says how far; readings go by file and row.
 """
 
 import base64
