@@ -15,10 +15,15 @@ _BY = "import"
 async def meanings_of(database_url: str, file: ReceivedFile, used: Sequence[tuple[str, str, int]]) -> list[FixedCode]:
     """Return what the codes of a file mean; those that nobody knows yet are proposed, and mean nothing."""
     for kind in ("service", "provider"):
-        names = sorted({(code, code) for of_kind, code, _ in used if of_kind == kind})
+        names = sorted({(code, _name_in(code)) for of_kind, code, _ in used if of_kind == kind})
         await mapping.propose(database_url, file.sender, kind, names, _BY)
     meanings = await mapping.read_confirmed(database_url, file.sender)
     return [(kind, code, period, meaning_of(meanings, kind, code, period, file)) for kind, code, period in used]
+
+
+def _name_in(code: str) -> str:
+    """Files of charges have no names beside codes; but some billings use the name itself (in Russian) as the code."""
+    return "" if code.isascii() else code
 
 
 def meaning_of(meanings: CodeMap, kind: str, code: str, period: int, file: ReceivedFile) -> str | None:

@@ -261,7 +261,7 @@ def payment_step(job: Job, row: StagedRow, service: str, provider: str, *, is_cl
     """Take a payment that the billing has: its key is the billing's own operation, so no second file counts it twice.
 
     Rule: what it was meant for is not part of "the same payment"; an agreement that allows no such designation takes
-    it without (`without_earmark`). On a closed account it is kept as unidentified rather than refused.
+    it without. A closed account takes it all the same: the money is there, and its debt is smaller.
     """
     assert row.on_date is not None, "the reader demands the day of a payment"
     paid_at = datetime.datetime.combine(row.on_date, _PAID_AT)

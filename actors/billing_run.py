@@ -71,7 +71,7 @@ class Importer:
         """Let go what can be let go, then bring every file of a billing to its end; False while somebody else does.
 
         Errors: `NotDone` of the database, `Stalled` of the shards: what was done stays, and the next call goes on.
-        LookupError for no such billing, or when a file's profile is gone.
+        LookupError for no such billing, or when a file or its profile is gone.
         """
         async with billing.exclusive(self.place.database_url, name) as session:
             if session is None:
@@ -113,7 +113,10 @@ class Importer:
     async def _stage(self, session: Session, file: ReceivedFile) -> None:
         profile = await profiles.resolve(self.place.database_url, file.profile, file.profile_version)
         self._observer.begin("staging", 0)
-        reading = Reading(self.place.archive.path(file.sha256), profile, file.received_at.astimezone(MOSCOW).date())
+        path = self.place.archive.path(file.sha256)
+        if not path.is_file():
+            raise LookupError(f"file {file.file} is not in the archive")
+        reading = Reading(path, profile, file.received_at.astimezone(MOSCOW).date())
         await billing_stage.stage(session, file.file, reading, self._observer.advance)
 
     async def _refuse(self, session: Session, file: ReceivedFile) -> bool:

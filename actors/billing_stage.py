@@ -14,15 +14,17 @@ from typing import NamedTuple
 import msgspec
 
 from intake.checks import Checker
-from intake.faults import FileRefused
+from intake.faults import Code, FileRefused
 from intake.profile import Profile
 from intake.reader import items
 from intake.rows import (
     AccountRow,
     ChargeRow,
+    Item,
     MeterRow,
     PaidElsewhereRow,
     ReadingRow,
+    Row,
     RowFault,
     Skipped,
 )
@@ -30,6 +32,9 @@ from storage import billing_staging
 from storage.billing import Finding, Session
 from storage.billing_staging import StagedRow
 
+_ZONE_MAX = 99
+_DIGITS_MAX = 20
+_AREA_DM2_MAX = 1_000_000_000
 CHUNK_ITEMS = 10_000
 """Items in one COPY: a few megabytes."""
 
@@ -85,12 +90,16 @@ def _chunks(file: int, reading: Reading) -> Iterator[Chunk]:
     read = iter(items(reading.path, reading.profile))
     checker = Checker(reading.profile, reading.today, keys_max=0)  # Duplicates are sought where all rows are.
     row, part = 0, 0
-    while batch := list(itertools.islice(read, CHUNK_ITEMS)):
+    while batch := _batch(read):
         chunk = Chunk([], [], sum(item.count for item in batch if isinstance(item, Skipped)))
         for item in batch:
             if isinstance(item, RowFault):
                 chunk.findings.append(Finding(item.row, "row", item.code.value, item.text))
             elif isinstance(item, (ChargeRow, AccountRow, MeterRow, ReadingRow, PaidElsewhereRow)):
+                too_large = _beyond_columns(item)
+                if too_large:
+                    chunk.findings.append(Finding(item.row, "row", Code.NUMBER.value, too_large))
+                    continue
                 row, part = (row, part + 1) if item.row == row else (item.row, 0)
                 chunk.rows.append(staged(file, item, part))
                 chunk.findings.extend(
@@ -98,6 +107,24 @@ def _chunks(file: int, reading: Reading) -> Iterator[Chunk]:
                     for found in checker.check(item)
                 )
         yield chunk
+
+
+def _beyond_columns(item: Row) -> str:
+    """Say which number is none of this world; the tables have no room for it."""
+    if isinstance(item, (MeterRow, ReadingRow)) and not 0 <= item.zone <= _ZONE_MAX:
+        return "нет такой тарифной зоны"
+    if isinstance(item, MeterRow) and not 0 <= item.digits <= _DIGITS_MAX:
+        return "нет прибора с таким числом знаков"
+    if isinstance(item, AccountRow) and not 0 <= item.area_dm2 <= _AREA_DM2_MAX:
+        return "нет помещения с такой площадью"
+    return ""
+
+
+def _batch(read: Iterator[Item]) -> list[Item]:
+    try:
+        return list(itertools.islice(read, CHUNK_ITEMS))
+    except ValueError as error:
+        raise FileRefused(Code.BROKEN_FILE, f"профиль не подходит: {error}") from error
 
 
 def staged(file: int, item: ChargeRow | AccountRow | MeterRow | ReadingRow | PaidElsewhereRow, part: int) -> StagedRow:

@@ -170,7 +170,11 @@ def audit(*, json: Json = False, quiet: Quiet = False) -> None:
     sys.exit(Exit.DONE if report.clean else Exit.WRONG)
 
 
-@app.command
+bench_app = App(name="bench", help="Measure speed beside yardsticks in the same run.")
+app.command(bench_app)
+
+
+@bench_app.default
 def bench(
     *,
     accounts: int = 10_000,
@@ -186,6 +190,22 @@ def bench(
     chosen = tuple(name for name in only.split(",") if name)
     reached = measure(load_settings(), Plan(accounts, rounds, seconds, chosen, output))
     sys.exit(Exit.DONE if reached else Exit.WRONG)
+
+
+@bench_app.command(name="import")
+def bench_import(
+    *,
+    accounts: Annotated[int, Parameter(help="Accounts in the file, with seven lines each.")] = 30_000,
+    seconds: Annotated[float, Parameter(help="How long payments are measured, without the import and under it.")] = 8.0,
+    output: Annotated[str, Parameter(help="Folder for the JSON.")] = "bench-results",
+) -> None:
+    """Measure an import beside the COPY ceiling, and what payers notice of it. Exit code 1 if that is too much."""
+    from bench.imports import Plan, measure
+
+    log_to_terminal(verbose=False)
+    if not 0 < accounts <= 1_000_000:
+        fail(Exit.USAGE, "--accounts is 1 to 1,000,000")
+    sys.exit(Exit.DONE if measure(load_settings(), Plan(accounts, seconds, output)) else Exit.WRONG)
 
 
 @app.command

@@ -12,6 +12,7 @@ from actors.client import ShardUnreachable
 from actors.settings import Settings
 from cli.console import Exit, err, fail, out, table
 from cli.system import joined
+from engine.limits import MASTER_TEXT_CHARS_MAX
 from engine.master import KINDS, Provider, Record, Service, key_of
 from engine.policy import PolicyBook, SplitPolicy
 from engine.rates import cap_ends_within
@@ -46,6 +47,14 @@ def checked_kind(kind: str) -> str:
     if kind not in ALL_KINDS:
         fail(Exit.USAGE, f"there is no kind {escape(kind)}; one of {', '.join(ALL_KINDS)}")
     return kind
+
+
+def signed(who: str, why: str) -> Change:
+    """Return who makes a change and why, or end: each is one line that a history can show."""
+    for option, text in (("--who", who), ("--why", why)):
+        if not text.strip() or not text.isprintable() or len(text) > MASTER_TEXT_CHARS_MAX:
+            fail(Exit.USAGE, f"{option} is one line of at most {MASTER_TEXT_CHARS_MAX} printable characters")
+    return Change(who.strip(), why.strip())
 
 
 def read_file(path: Path) -> bytes:
@@ -112,9 +121,7 @@ async def tell_the_running(settings: Settings) -> None:
         try:
             await bootstrap.reload_policies()
         except ShardUnreachable as error:
-            fail(
-                Exit.UNAVAILABLE, f"the policies are kept, the running system has not taken them ({error}): load again"
-            )
+            fail(Exit.UNAVAILABLE, f"the policies are kept, but the running system is away ({error}): load again")
 
 
 def show_loaded(loaded: Loaded) -> None:

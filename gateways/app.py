@@ -20,6 +20,8 @@ from gateways.live import Live, Streams, open_streams
 from gateways.problems import Refused
 from gateways.processors.door import processor_routes
 from gateways.processors.port import PayerOf, nobody
+from gateways.register_port import RegisterPort
+from gateways.registers import register_routes
 from gateways.requests import caller
 from gateways.terminal import Terminal
 
@@ -54,6 +56,7 @@ class Doors:
         status: Callable[[], Awaitable[bytes]],
         imports: ImportDesk,
         payer: PayerOf = nobody,
+        registers: RegisterPort | None = None,
         exports: Exports | None = None,
     ) -> None:
         self.router = router
@@ -66,6 +69,7 @@ class Doors:
         self.exports = exports
         self.payer = payer
         self.imports = imports
+        self.registers = registers
 
 
 def build_app(doors: Doors, *, body_s_max: float = BODY_S_MAX, stalled_s_max: float = STALLED_S_MAX) -> web.Application:
@@ -79,6 +83,7 @@ def build_app(doors: Doors, *, body_s_max: float = BODY_S_MAX, stalled_s_max: fl
     terminal, accounts, health = Terminal(doors), Accounts(doors), _Health(doors)
     app.add_routes(processor_routes(doors))
     app.add_routes(import_routes(doors))
+    app.add_routes(register_routes(doors))
     app.add_routes(export_routes(doors, stalled_s_max))
     app.add_routes(
         [

@@ -10,20 +10,14 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from gateways.export_wire import AccountRecord, BalanceRecord, ChargeRecord, PaymentRecord, ReadingRecord
 from gateways.imports import ImportReply, RowFinding, RowReply, RowsPage
 from gateways.problems import PROBLEMS, Refused, wants_english
+from gateways.register_wire import CasePage, DayReportReply, RegisterPage, RegisterReply
 from gateways.wire import AccountReply, BatchResult, EventView, LedgerPage, PaymentRequest, ReversalRequest
 
 _RECORDS = (AccountRecord, ChargeRecord, PaymentRecord, BalanceRecord, ReadingRecord)
 _TYPES = (
-    PaymentRequest,
-    ReversalRequest,
-    EventView,
-    AccountReply,
-    LedgerPage,
-    BatchResult,
-    ImportReply,
-    RowsPage,
-    RowReply,
-    RowFinding,
+    *(PaymentRequest, ReversalRequest, EventView, AccountReply, LedgerPage, BatchResult),
+    *(ImportReply, RowsPage, RowReply, RowFinding),
+    *(RegisterReply, RegisterPage, CasePage, DayReportReply),
     *_RECORDS,
 )
 EXAMPLE_PAYMENT = {
@@ -104,6 +98,7 @@ def _paths() -> dict[str, Any]:
         "/v1/export/{kind}": {"get": _export()},
         "/v1/status": {"get": status},
         **_import_paths(),
+        **_register_paths(),
     }
 
 
@@ -130,6 +125,41 @@ def _import_paths() -> dict[str, Any]:
         "/v1/imports/{id}": {"get": _operation("Состояние файла", ImportReply, parameters=[number])},
         "/v1/imports/{id}/protocol": {"get": protocol},
         "/v1/imports/{id}/rows": {"get": _operation("Что стало с каждой строкой", RowsPage, parameters=pages)},
+    }
+
+
+def _register_paths() -> dict[str, Any]:
+    file = _parameter("id", "path", "Номер файла")
+    pages = [_parameter("limit", "query", "Не больше 200"), _parameter("after", "query", "Указатель")]
+    connection = _parameter("connection", "query", "Подключение; чужое — только оператору")
+    upload = _operation(
+        "Передать реестр принятых платежей или выписку банка: тело — сам файл",
+        RegisterReply,
+        created=True,
+        parameters=[
+            _parameter("name", "query", "Имя файла"),
+            _parameter("profile", "query", "Как записан файл; без него — как в договоре"),
+            _parameter("day", "query", "Операционный день, ГГГГ-ММ-ДД; без него — по строкам"),
+            connection,
+        ],
+    )
+    upload["requestBody"] = {
+        "required": True,
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+    listing = _operation("Реестры и выписки, новые впереди", RegisterPage, parameters=[*pages, connection])
+    report = _operation(
+        "Сверка операционного дня до копейки",
+        DayReportReply,
+        parameters=[_parameter("date", "query", "Операционный день, ГГГГ-ММ-ДД"), connection],
+    )
+    return {
+        "/v1/registers": {"post": upload, "get": listing},
+        "/v1/registers/report": {"get": report},
+        "/v1/registers/{id}": {"get": _operation("Файл и исходы его строк", RegisterReply, parameters=[file])},
+        "/v1/registers/{id}/cases": {
+            "get": _operation("Дела по реестру: что не сошлось", CasePage, parameters=[file, *pages])
+        },
     }
 
 
@@ -263,6 +293,7 @@ _KINDS = {
     "null": "null",
     "date": "дата",
     "date-time": "момент времени",
+    "binary": "файл",
 }
 _CSP = "default-src 'none'; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
 

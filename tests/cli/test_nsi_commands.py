@@ -4,6 +4,7 @@ import asyncio
 import datetime
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from cli import nsi, region, region_master
@@ -81,6 +82,7 @@ WRONG = [
     ("nsi", "load", "nothing", "FILE", *SIGNED),
     ("nsi", "load", "services", "FILE"),
     ("nsi", "load", "services", "FILE", "--who", " ", "--why", "x"),
+    ("nsi", "load", "services", "FILE", "--who", "anna", "--why", "две\nстроки"),
     ("nsi", "load", "services", "absent.csv", *SIGNED),
     ("nsi", "list", "[/]"),
     ("nsi", "export", "services", "absent/file.csv"),
@@ -96,6 +98,19 @@ def test_wrong_arguments_are_told_and_do_nothing(kopeck: Run, services: Path) ->
         assert ended.code in (1, 2), arguments
         assert ended.out + ended.err, arguments
     assert kopeck("nsi", "list", "services", "--json").json == []
+
+
+def test_an_old_schema_is_told_before_anything_is_read(kopeck: Run, database: str) -> None:
+    asyncio.run(_drop_all(database))
+    ended = kopeck("nsi", "list", "services")
+    assert ended.code == 3
+    assert "kopeck migrate" in ended.err
+
+
+async def _drop_all(database: str) -> None:
+    connection = await asyncpg.connect(database)
+    await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    await connection.close()
 
 
 def test_policies_come_as_json_and_a_version_is_never_changed(kopeck: Run, tmp_path: Path) -> None:

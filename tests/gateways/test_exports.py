@@ -35,15 +35,15 @@ LEDGER_KINDS = ["accounts", "charges", "payments", "balances"]
 @pytest.fixture(scope="module")
 def filled(postgres: EmbeddedPostgres) -> str:
     """The URL of a database with the region, for tests that only read."""
+    url = new_database(postgres)
 
-    async def work() -> str:
-        url = await new_database(postgres)
+    async def work() -> None:
         await prepare(url)
         async with open_postgres_stage(url) as stage:
             await fill(stage)
-        return url
 
-    return asyncio.run(work())
+    asyncio.run(work())
+    return url
 
 
 @pytest_asyncio.fixture

@@ -47,20 +47,30 @@ def valkey(home: Path) -> Iterator[EmbeddedValkey]:
     server.stop()
 
 
+def new_database(postgres: EmbeddedPostgres) -> str:
+    """Make an empty database; return its URL."""
+    url = postgres.start()
+    name = f"t_{uuid.uuid4().hex[:12]}"
+
+    async def create() -> None:
+        connection = await asyncpg.connect(url)
+        await connection.execute(f'CREATE DATABASE "{name}"')
+        await connection.close()
+
+    asyncio.run(create())
+    return url.rpartition("/")[0] + "/" + name
+
+
+async def prepare(database_url: str) -> None:
+    """Give a database the schema and two shards."""
+    await migrate(database_url)
+    await ensure_shards(database_url, 2)
+
+
 @pytest.fixture
 def empty_database(postgres: EmbeddedPostgres) -> str:
     """The URL of a new, empty database."""
-    return asyncio.run(new_database(postgres))
-
-
-async def new_database(server: EmbeddedPostgres) -> str:
-    """Make an empty database and return its URL."""
-    url = server.start()
-    name = f"t_{uuid.uuid4().hex[:12]}"
-    connection = await asyncpg.connect(url)
-    await connection.execute(f'CREATE DATABASE "{name}"')
-    await connection.close()
-    return url.rpartition("/")[0] + "/" + name
+    return new_database(postgres)
 
 
 @pytest.fixture
@@ -68,9 +78,3 @@ def database(empty_database: str) -> str:
     """The URL of a new database with the schema and two shards."""
     asyncio.run(prepare(empty_database))
     return empty_database
-
-
-async def prepare(database_url: str) -> None:
-    """Give a database the schema and two shards."""
-    await migrate(database_url)
-    await ensure_shards(database_url, 2)

@@ -18,14 +18,13 @@ from storage.embedded import EmbeddedPostgres
 from storage.mapping import FROM_THE_BEGINNING, CodeMap, Mapping, Status
 from storage.mapping_decisions import Refusal
 from storage.master import Change
-from storage.migrate import migrate
 from tests.engine.test_master import HOUSE, PROVIDER, SERVICE
-from tests.storage.conftest import new_database
+from tests.storage.conftest import new_database, prepare
 
 T = TypeVar("T")
 TODAY = datetime.date(2026, 11, 25)
 YESTERDAY = TODAY - datetime.timedelta(days=1)
-TEPLO, VODA, GONE = (inn_of(f"77070838{n}") for n in (1, 2, 3))
+TEPLO, VODA, GONE, LEAVING = (inn_of(f"77070838{n}") for n in range(1, 5))
 ANNA, BORIS = Change("anna", "по письму № 1"), Change("boris", "проверено")
 
 
@@ -42,19 +41,20 @@ class Region(NamedTuple):
 
 @pytest.fixture(scope="module")
 def shared_database(postgres: EmbeddedPostgres) -> str:
-    async def prepare() -> str:
-        database = await new_database(postgres)
-        await migrate(database)
-        kinds: list[list[Record]] = [
-            [service("HEAT", "Отопление"), service("GAS", "Газоснабжение"), service("COLD_WATER", "Холодная вода")],
-            [provider("P1", "АО «Тепло»", TEPLO), provider("P2", "МУП «Водоканал»", VODA)],
-            [HOUSE],
-        ]
+    database = new_database(postgres)
+    kinds: list[list[Record]] = [
+        [service("HEAT", "Отопление"), service("GAS", "Газоснабжение"), service("COLD_WATER", "Холодная вода")],
+        [provider("P1", "АО «Тепло»", TEPLO), provider("P2", "МУП «Водоканал»", VODA)],
+        [HOUSE],
+    ]
+
+    async def fill() -> None:
+        await prepare(database)
         for records in kinds:
             await master.put(database, records, Change("seed", "test"))
-        return database
 
-    return run(prepare())
+    run(fill())
+    return database
 
 
 @pytest.fixture
@@ -244,6 +244,16 @@ def test_a_changed_mapping_is_a_new_row_and_the_past_keeps_the_old_one(region: R
     assert (current.mapping, current.method, current.decided_by) == (new, Method.MANUAL, "anna")
 
 
+def test_a_slip_is_replaced_from_its_own_first_day(region: Region) -> None:
+    propose(region, Kind.SERVICE, ("HEAT", ""))
+    slip = only(region, "confirmed")
+    for master_id in ("GAS", "COLD_WATER"):
+        assert isinstance(replace(region, slip.mapping, master_id, FROM_THE_BEGINNING), int)
+        assert code_map(region).service("HEAT", FROM_THE_BEGINNING) == master_id
+        assert code_map(region).service("HEAT", TODAY) == master_id
+    assert len(rows(region, "superseded")) == 2
+
+
 def test_another_meaning_of_a_provider_waits_for_a_second_person(region: Region) -> None:
     propose(region, Kind.PROVIDER, (TEPLO, ""))
     number = replace(region, only(region, "confirmed").mapping, "P2")
@@ -296,6 +306,15 @@ def test_a_closed_provider_gets_no_new_meaning(region: Region) -> None:
     propose(region, Kind.PROVIDER, (GONE, ""))
     assert code_map(region).provider(GONE, TODAY) is None
     assert replace(region, only(region).mapping, "P3") is Refusal.UNKNOWN_MEANING
+
+
+def test_a_provider_that_closed_after_it_was_proposed_is_not_confirmed(region: Region) -> None:
+    leaving = provider("P4", "АО «Уходящее»", LEAVING)
+    run(master.put(region.database, [leaving], BORIS))
+    propose(region, Kind.PROVIDER, ("7", "АО Уходящее"))
+    run(master.put(region.database, [msgspec.structs.replace(leaving, status=ProviderStatus.CLOSED)], BORIS))
+    number = only(region).mapping
+    assert confirm(region, number) == {number: Refusal.UNKNOWN_MEANING}
 
 
 def test_what_waits_is_counted(region: Region) -> None:
