@@ -11,8 +11,8 @@ from engine.ids import period_text
 from engine.money import format_roubles
 from engine.penalty import Segment
 
-_COLUMNS = ("с", "по", "дней", "база, руб.", "доля", "ставка, %", "пени, руб.")
-_WIDTHS = (10, 10, 5, 15, 6, 9, 17)
+_COLUMNS = ("с", "по", "дней", "база, руб.", "доля", "ставка, %", "пени, руб.", "часть долга")
+_WIDTHS = (10, 10, 5, 15, 6, 9, 17, 11)
 _TEN_THOUSANDTHS = 10_000
 
 
@@ -73,6 +73,7 @@ def _cells(segment: Segment) -> tuple[str, ...]:
         f"1/{segment.denominator}",
         format_roubles(segment.rate_bp),
         _exact_roubles(segment.exact),
+        "оплачена" if segment.is_paid else "не оплачена",
     )
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.accrual import Accrual, accrue, postings_of
-from engine.charge import Kind
+from engine.charge import Kind, LineKey
 from engine.commands import (
     AcceptPayment,
     AnyCommand,
@@ -189,6 +189,18 @@ def test_a_credit_that_paid_another_debt_leaves_the_late_part_of_its_own() -> No
         (datetime.timedelta(80), 100_000),
     ]
     assert tranche.kopecks == 400_000
+
+
+def test_a_used_credit_is_owed_again_when_its_payment_is_reversed() -> None:
+    """Of 5 000.00 paid, 1 000.00 were corrected and 900.00 of that paid another month: all but 100.00 is owed again."""
+    life = one_bill()
+    payment = life.pay(DUE, 500_000)
+    life.bill(90_000, period=Period(202605), due_on=datetime.date(2026, 6, 15))
+    life.bill(-100_000, on=AS_OF, adjustment=True)
+    life.at(AS_OF, ReversePayment, payment_id=PaymentId(payment))
+    (tranche,) = life.history().tranches(HEAT)
+    assert (tranche.kopecks, tranche.parts) == (490_000, ())
+    assert life.state.items[LineKey(*HEAT, Kind.CHARGE)].due_kopecks == 490_000
 
 
 def test_the_successor_gets_the_rest_of_the_penalty_and_nothing_twice() -> None:

@@ -52,7 +52,7 @@ SCOPES: Mapping[str, tuple[str, ...]] = {
     "kiosk": ("pay", "read", "reverse"),
     "reader": ("read",),
     "cashier": ("pay",),
-    "operator": ("read", "reverse", "operate"),
+    "operator": ("read", "reverse", "export", "operate"),
     "biller": ("bill",),
 }
 

@@ -37,12 +37,12 @@ def filled(postgres: EmbeddedPostgres, prepared: str) -> str:
     """The URL of a database with the region, for tests that only read."""
     url = new_database(postgres, prepared)
 
-    async def work() -> str:
+    async def work() -> None:
         async with open_postgres_stage(url) as stage:
             await fill(stage)
-        return url
 
-    return asyncio.run(work())
+    asyncio.run(work())
+    return url
 
 
 @pytest_asyncio.fixture
