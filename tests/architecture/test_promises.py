@@ -55,6 +55,8 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "tests/gateways/test_json_bad_input.py:test_it_is_refused_and_leaves_no_trace",
         "tests/gateways/test_json_bad_input.py:test_in_a_batch_it_harms_no_neighbour",
         "tests/actors/test_channel.py:test_garbage_ends_its_connection_only",
+        "tests/fuzz/test_doors.py:test_broken_requests_cost_nothing",
+        "tests/fuzz/test_files.py:test_a_broken_file_is_read_or_refused",
     ),
 }
 
