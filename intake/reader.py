@@ -75,7 +75,7 @@ def _unzipped(stream: BinaryIO, profile: Profile) -> BinaryIO:
     if profile.zip is None:
         return stream
     archive = archive_of(stream, profile.limits)
-    return member_of(archive, only_member(archive, profile.zip.member), profile.limits)
+    return member_of(archive, only_member(archive, profile.zip.member))
 
 
 def _headed(records: Iterator[text.Record | RowFault], profile: Profile) -> Table | None:
