@@ -2,6 +2,7 @@
 
 import asyncio
 import getpass
+import os
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
@@ -28,6 +29,8 @@ from storage.received import ReceivedFile
 
 _TRIAL_ROWS = 20
 _BUSY_PAUSE_S = 0.5
+_NICENESS = 10
+"""Beside payers an import takes only the processor time that nobody else wants."""
 UNHINDERED = Pace(burst_commands=1_024, share_percent=100)
 """The pace where nobody pays: a system that was started for the import alone."""
 
@@ -117,6 +120,7 @@ async def resume(settings: Settings, name: str, *, quiet: bool) -> int:
 async def _system(settings: Settings) -> AsyncIterator[tuple[str, Router, Pace]]:
     """The running system, where payers go first, or one without doors, started for this."""
     if run_file.read(settings.home) is not None:
+        os.nice(_NICENESS)
         async with joined(settings) as (running_file, router):
             yield running_file.database_url, router, Pace()
         return

@@ -16,7 +16,7 @@ import pytest
 from actors.client import Router
 from engine.commands import AnyCommand
 from engine.outcomes import Outcome
-from storage import billing
+from storage import billing, billing_work
 from storage.billing import Session
 from storage.errors import NotDone
 from tests.billing.stage import NAME, Stage, charge, charges
@@ -134,6 +134,28 @@ async def test_a_release_that_dies_anywhere_ends_the_same(stage: Stage, monkeypa
     waited = sum((200 + number) * 100 + 55 for number in range(0, len(ACCOUNTS), 4))
     assert await stage.count(TOTAL) == await expected_total(stage) + waited
     assert await stage.count("SELECT count(*) FROM billing_holds") == 0
+    assert await stage.is_clean()
+
+
+async def test_a_code_that_is_confirmed_meanwhile_changes_no_command_of_a_run_that_died(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everything was asked and nothing noted; the next run must ask the same, and release afterwards."""
+    file, _ = await stage.receive(FILE)
+
+    async def die(*_: object) -> None:
+        raise Died
+
+    with monkeypatch.context() as dying:
+        dying.setattr(billing_work, "save", die)
+        with pytest.raises(Died):
+            await stage.importer(accounts_a_chunk=len(ACCOUNTS)).run(NAME)
+    await stage.confirm("service", "waste", "WASTE")
+    await stage.importer().run(NAME)
+    assert (await stage.file(file.file)).rows_rejected == 0
+    await stage.importer().run(NAME)
+    assert (await stage.file(file.file)).rows_waiting == 0
+    assert await stage.count("SELECT count(*) FROM events WHERE kind = 4 AND account = $1", ACCOUNTS[0]) > 0
     assert await stage.is_clean()
 
 
