@@ -82,7 +82,7 @@ async def import_file(settings: Settings, delivery: Delivery, file: Path, *, qui
         except (Wrong, NoSuchProfile, ValueError) as error:
             fail(Exit.USAGE, str(error))
         if is_new:
-            with _watched(quiet=quiet) as observer:
+            with watched(quiet=quiet) as observer:
                 importer = Importer(place, router, pace, observer=observer)
                 await _run(importer, delivery.billing, taken.file)
         done = await received.find(database_url, taken.file)
@@ -105,7 +105,7 @@ async def _run(importer: Importer, name: str, file: int) -> None:
 async def resume(settings: Settings, name: str, *, quiet: bool) -> int:
     """Go on with what was broken off, of one billing or of all; return how many files are not done even so."""
     async with _system(settings) as (database_url, router, pace):
-        with _watched(quiet=quiet) as observer:
+        with watched(quiet=quiet) as observer:
             importer = Importer(Place(database_url, archive_of(settings)), router, pace, observer=observer)
             for each in [name] if name else await billing.billings_at_work(database_url):
                 try:
@@ -129,7 +129,7 @@ async def _system(settings: Settings) -> AsyncIterator[tuple[str, Router, Pace]]
 
 
 @contextmanager
-def _watched(*, quiet: bool) -> Iterator[Observer]:
+def watched(*, quiet: bool) -> Iterator[Observer]:
     """A progress bar for each step of a run."""
     with ExitStack() as stack:
         bars = _Bars(stack, quiet=quiet)
