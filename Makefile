@@ -30,7 +30,7 @@ bench: $(INSTALLED) ## Measure speed against the yardsticks
 load: $(INSTALLED) ## Load test by locust, headless, with a report
 	$(BIN)/python -m loadtests
 
-soak: $(INSTALLED) ## Simulation for hours, seed after seed
+soak: $(INSTALLED) ## Simulation and fuzz for hours, seed after seed
 	$(BIN)/pytest -q -m soak
 
 format: $(INSTALLED) ## Put the code into the house's form

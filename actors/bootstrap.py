@@ -13,15 +13,17 @@ import msgspec
 from actors import classes
 from actors.channel import ShardChannel
 from actors.client import Router, Routes, ShardUnreachable
+from actors.messages import Payer
 from actors.settings import Settings
 from actors.supervisor import SupervisorProcess
-from engine.ids import ShardId
+from engine.ids import AccountId, ShardId
 from engine.sharding import SLOTS
-from storage import epochs, partitions, reference
+from storage import connections, epochs, partitions
+from storage.connections import ConnectionRow
 from storage.embedded import EmbeddedPostgres, EmbeddedValkey
 from storage.errors import NotDone
+from storage.holders import Holders
 from storage.migrate import migrate
-from storage.reference import ConnectionRow
 
 _ROUTES_AGE_S_MIN = 0.3
 _ASK_S_MAX = 2.0
@@ -88,6 +90,7 @@ class Installation:
         self._database_url = database_url
         self._next_refresh = 0.0
         self._channels: dict[ShardId, ShardChannel] = {}
+        self._holders = Holders(database_url)
         self.router = Router(settings, self._refresh_for_retry)
 
     async def refresh(self) -> None:
@@ -117,7 +120,16 @@ class Installation:
 
     async def connections(self) -> list[ConnectionRow]:
         """Read the doors' connections. Errors: `AWAY`."""
-        return await reference.read_connections(self._database_url)
+        return await connections.read_connections(self._database_url)
+
+    async def payer(self, account: AccountId) -> Payer | None:
+        """Tell who lives behind an account, if anybody is known to. Errors: `AWAY`."""
+        found = await self._holders.find(account)
+        return None if found is None else Payer(*found)
+
+    async def close(self) -> None:
+        """Give back what is held open."""
+        await self._holders.close()
 
     async def status(self) -> bytes:
         """Ask the supervisor for the shards' state (JSON). Errors: `AWAY`."""

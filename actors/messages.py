@@ -90,6 +90,14 @@ class AccountView(msgspec.Struct, frozen=True, array_like=True):
     items: tuple[OpenItemView, ...]
 
 
+class Payer(msgspec.Struct, frozen=True, array_like=True):
+    """Who lives behind an account. Personal data: told to a door only, which masks it; never in an event or a log."""
+
+    name: str
+    address: str
+    flat: str
+
+
 class ReadAccount(msgspec.Struct, frozen=True, array_like=True, tag="account"):
     """Ask for an account's durable view."""
 

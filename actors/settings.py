@@ -25,7 +25,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     accounts_cached_max: int = 400_000
     inbox_commands_max: int = 8_192
     commit_entries_max: int = 2_048
-    snapshot_every_events: int = 4
+    snapshot_every_events: int = 16
+    snapshot_evicted_events: int = 4
+    keys_remembered_max: int = 65_536
+    keys_doubted_commands: int = 4_096
     parked_retry_ms: int = 60_000
     batch_commands_min: int = 64
     batch_commands_max: int = 256

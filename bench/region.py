@@ -3,7 +3,6 @@
 import base64
 import datetime
 import functools
-import hashlib
 import itertools
 import os
 import secrets
@@ -11,18 +10,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import msgspec
-
 from actors import bootstrap
 from actors.client import Router
+from cli.connection_changes import Person, ensure
+from cli.connection_secrets import digest_of, made_at_random
 from engine.commands import AcceptPayment, AnyCommand, ChargeLine, OpenAccount, PostCharges, fingerprint
 from engine.ids import AccountId, Period, ProviderId, ServiceCode, SourceId, TxnId
 from engine.outcomes import Acknowledged
 from engine.policy import PolicyCode, SplitPolicy
-from gateways.connections import Connection
-from gateways.osmp_dialect import OsmpDialect
 from storage import reference
-from storage.reference import ConnectionRow
 
 SERVICES = {"HEAT": "P1", "HOT_WATER": "P1", "COLD_WATER": "P2", "SEWERAGE": "P2", "MAINTENANCE": "P3", "WASTE": "P4"}
 PAYMENT_KOPECKS = 6_000
@@ -46,15 +42,9 @@ async def prepare(database_url: str) -> str:
     )
     await reference.add_policy(database_url, policy)
     await bootstrap.reload_policies()
-    password = secrets.token_urlsafe(16)
-    connection = Connection(
-        source=SourceId("osmp"),
-        basic_login="bench",
-        basic_password_sha256=hashlib.sha256(password.encode()).hexdigest(),
-        osmp=OsmpDialect(),
-    )
-    settings = msgspec.json.encode(connection).decode()
-    await reference.put_connections(database_url, [ConnectionRow("bench", "osmp", active=True, settings=settings)])
+    password = made_at_random()
+    settings = {"source": "osmp", "basic_login": "bench", "basic_password_sha256": digest_of(password)}
+    await ensure(database_url, [("bench", "osmp", settings)], Person(who="bench", why="measurement"))
     return "Basic " + base64.b64encode(f"bench:{password}".encode()).decode()
 
 

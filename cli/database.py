@@ -10,15 +10,19 @@ from storage.embedded import EmbeddedPostgres
 
 @contextmanager
 def database_for(settings: Settings) -> Iterator[str]:
-    """Give a block the database's URL; an embedded server started for it is stopped after it."""
-    if settings.database_url:
-        yield settings.database_url
+    """Give a block the database's URL; an embedded server started for it is stopped after it.
+
+    The running system's own word comes first: it may have been started with a database that this program's settings
+    do not name.
+    """
+    run = run_file.read(settings.home)
+    url = run.database_url if run is not None else settings.database_url
+    if url:
+        yield url
         return
     server = EmbeddedPostgres(settings.home)
-    was_running = run_file.read(settings.home) is not None
     url = server.start()
     try:
         yield url
     finally:
-        if not was_running:
-            server.stop()
+        server.stop()

@@ -1,17 +1,16 @@
-"""The demonstration's connections: one of each door, with secrets made at random, told only to demo.json."""
+"""The demonstration's connections: of every door and dialect, with secrets made at random, told only to demo.json."""
 
-import hashlib
 import os
-import secrets
 from pathlib import Path
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from engine.ids import SourceId
-from gateways.connections import Connection, Scope
-from gateways.osmp_dialect import OsmpDialect
-from storage import reference
-from storage.reference import ConnectionRow
+from cli.connection_changes import Person, ensure
+from cli.connection_secrets import digest_of, made_at_random
+from cli.connection_settings import Settings
+from gateways.connections import Scope
 
 _JSON_SENDERS: dict[str, tuple[Scope, ...]] = {
     "cashier": ("pay", "read", "reverse"),
@@ -19,14 +18,21 @@ _JSON_SENDERS: dict[str, tuple[Scope, ...]] = {
     "operator": ("pay", "read", "reverse", "operate"),
 }
 _OSMP_SENDERS = {"qiwi": "terminal", "kassa": "kiosk"}
+_CHECKS_A_MINUTE = 10_000_000
+"""The demonstration and load tests check as fast as they can; a contract's own pace is far slower."""
 
 
 class DemoFile(msgspec.Struct, kw_only=True):
-    """What scripts need to speak to the demonstration. `home`/demo.json; only its owner may read it."""
+    """What scripts need to speak to the demonstration. `home`/demo.json; only its owner may read it.
+
+    `dialects`: for each processors' protocol its URL and credentials. Of keys, `private_key` is the processor's and
+    `our_public_key` verifies our replies; `our_private_key` is kept so that a restart keeps the pair.
+    """
 
     base_url: str
     api_keys: dict[str, str]
     basic: dict[str, dict[str, str]]
+    dialects: dict[str, dict[str, str]] = {}
     sign_ins: dict[str, str] = {}
     sample_accounts: list[str] = []
     providers: list[str] = []
@@ -34,34 +40,73 @@ class DemoFile(msgspec.Struct, kw_only=True):
 
 async def make_connections(database_url: str, home: Path, base_url: str) -> DemoFile:
     """Make the connections, or keep those that demo.json knows; return what it is to say."""
-    old = read_demo_file(home)
-    demo = DemoFile(base_url=base_url, api_keys={}, basic={})
-    rows = []
-    for name, scopes in _JSON_SENDERS.items():
-        demo.api_keys[name] = (old and old.api_keys.get(name)) or secrets.token_urlsafe(24)
-        connection = Connection(source=SourceId(name), scopes=scopes, api_keys_sha256=(_digest(demo.api_keys[name]),))
-        rows.append(_row(name, "json", connection))
-    for name, channel in _OSMP_SENDERS.items():
-        password = (old and old.basic.get(name, {}).get("password")) or secrets.token_urlsafe(24)
-        demo.basic[name] = {"login": name, "password": password, "url": f"{base_url}/osmp"}
-        osmp = OsmpDialect(channel=channel, status=True, cancel=name == "kassa")
-        rows.append(
-            _row(
-                name,
-                "osmp",
-                Connection(source=SourceId(name), basic_login=name, basic_password_sha256=_digest(password), osmp=osmp),
-            )
-        )
-    await reference.put_connections(database_url, rows)
+    demo = _with_secrets(read_demo_file(home), base_url)
+    await ensure(database_url, wanted_of(demo), Person(who="demo", why="demonstration"))
     return demo
 
 
-def _digest(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
+def _with_secrets(old: DemoFile | None, base_url: str) -> DemoFile:
+    """Keep the secrets of an earlier time, make those that it lacks."""
+    old = old or DemoFile(base_url=base_url, api_keys={}, basic={})
+    demo = DemoFile(base_url=base_url, api_keys={}, basic={})
+    for name in _JSON_SENDERS:
+        demo.api_keys[name] = old.api_keys.get(name) or made_at_random()
+    for name in _OSMP_SENDERS:
+        password = old.basic.get(name, {}).get("password") or made_at_random()
+        demo.basic[name] = {"login": name, "password": password, "url": f"{base_url}/osmp"}
+    demo.dialects["osmp"] = demo.basic["qiwi"]
+    for name, make in (("cyberplat", _key_pairs), ("moneta", _code), ("sber", _login), ("bisys", _password)):
+        kept = old.dialects.get(name) or make()
+        demo.dialects[name] = kept | {"url": f"{base_url}/{name}/{name}"}
+    return demo
 
 
-def _row(name: str, dialect: str, connection: Connection) -> ConnectionRow:
-    return ConnectionRow(name, dialect, active=True, settings=msgspec.json.encode(connection).decode())
+def _key_pairs() -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for whose in ("", "our_"):
+        key = generate_private_key(65537, 2048)
+        private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        pairs |= {f"{whose}private_key": private.decode(), f"{whose}public_key": public.decode()}
+    return pairs
+
+
+def _code() -> dict[str, str]:
+    return {"code": made_at_random(), "mnt_id": "54600817"}
+
+
+def _login() -> dict[str, str]:
+    return {"login": "sber", "password": made_at_random()}
+
+
+def _password() -> dict[str, str]:
+    return {"password": made_at_random()}
+
+
+def wanted_of(demo: DemoFile) -> list[tuple[str, str, Settings]]:
+    """Make the connections that a demo file speaks to: name, dialect, settings."""
+    wanted: list[tuple[str, str, Settings]] = [
+        (name, "json", {"scopes": scopes, "api_keys_sha256": [digest_of(demo.api_keys[name])]})
+        for name, scopes in _JSON_SENDERS.items()
+    ]
+    for name, channel in _OSMP_SENDERS.items():
+        terms = {"channel": channel, "status": True, "cancel": name == "kassa"}
+        wanted.append((name, "osmp", {"terms": terms} | _basic_of(demo.basic[name])))
+    keys, moneta, sber, bisys = (demo.dialects[name] for name in ("cyberplat", "moneta", "sber", "bisys"))
+    signed: Settings = {"basic_login": ""}
+    pair = {"public_key": keys["public_key"], "private_key": keys["our_private_key"], "cancel": True}
+    wanted += [
+        ("cyberplat", "cyberplat", signed | {"terms": pair}),
+        ("moneta", "moneta", signed | {"terms": {"code": moneta["code"], "mnt_id": moneta["mnt_id"]}}),
+        ("sber", "sber", {"shown": ["debt", "name", "address"]} | _basic_of(sber)),
+        ("bisys", "bisys", signed | {"terms": {"password": bisys["password"]}}),
+    ]
+    checks: Settings = {"checks_a_minute": _CHECKS_A_MINUTE, "missed_checks_a_minute": _CHECKS_A_MINUTE}
+    return [(name, dialect, {"source": name} | checks | settings) for name, dialect, settings in wanted]
+
+
+def _basic_of(credentials: dict[str, str]) -> Settings:
+    return {"basic_login": credentials["login"], "basic_password_sha256": digest_of(credentials["password"])}
 
 
 def read_demo_file(home: Path) -> DemoFile | None:

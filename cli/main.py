@@ -223,6 +223,7 @@ def settings(*, json: Json = False) -> None:
     out.print(shown_table)
 
 
+app.command("cli.connection_commands:app", name="connection", help="Contracts with senders: add, list, show, edit, …")
 app.command("cli.nsi_commands:app", name="nsi", help="Master data (НСИ): load, export, list, history of changes.")
 app.command("cli.import_commands:app", name="import", help="Files that flow in: import, list, resume; protocols.")
 app.command(

@@ -8,8 +8,10 @@ import msgspec
 from rich.markup import escape
 
 from cli.console import Exit, err, fail, out, table
+from cli.imports import show_waiting as show_waiting_rows
 from cli.nsi import show_history
-from storage import mapping, master
+from storage import billing_waiting, mapping, master
+from storage.billing_waiting import WaitingCode
 from storage.mapping import Mapping, Status, Waiting
 from storage.mapping_decisions import Refusal
 from storage.master import ChangeRow
@@ -18,10 +20,11 @@ ANY = "any"
 
 
 class Told(msgspec.Struct, frozen=True):
-    """One mapping with its history."""
+    """One mapping with its history, and what waits for its code."""
 
     mapping: Mapping
     changes: list[ChangeRow]
+    waiting: list[WaitingCode]
 
 
 def checked_status(status: str) -> None:
@@ -45,7 +48,12 @@ async def read_one(database_url: str, number: int) -> Told | None:
     found = await mapping.find_mapping(database_url, number)
     if found is None:
         return None
-    return Told(found, await master.history(database_url, "mappings", str(number)))
+    waiting = [
+        code
+        for code in await billing_waiting.list_waiting(database_url, found.source)
+        if (code.kind, code.code) == (found.kind, found.code)
+    ]
+    return Told(found, await master.history(database_url, "mappings", str(number)), waiting)
 
 
 def show_list(found: Sequence[Mapping]) -> None:
@@ -78,6 +86,8 @@ def show_one(told: Told) -> None:
         shown.add_row(name, "" if value is None else escape(str(value)))
     out.print(shown)
     show_history(told.changes)
+    if told.waiting:
+        show_waiting_rows(told.waiting)
 
 
 def end_decided(verb: str, numbers: Sequence[int], refused: Dictionary[int, Refusal]) -> None:

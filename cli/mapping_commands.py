@@ -7,8 +7,8 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from cli.console import Exit, fail, out, print_json
-from cli.database import database_for
-from cli.main import Json, load_settings, run
+from cli.main import Json, run
+from cli.nsi_commands import ready_database
 
 app = App(
     name="mapping",
@@ -28,7 +28,7 @@ def list_(*, source: Source = "", status: str = "proposed", json: Json = False) 
     from cli import mapping
 
     mapping.checked_status(status)
-    with database_for(load_settings()) as url:
+    with ready_database() as url:
         found = run(mapping.read_list(url, source, status))
     if json:
         print_json(found)
@@ -38,10 +38,10 @@ def list_(*, source: Source = "", status: str = "proposed", json: Json = False) 
 
 @app.command
 def waiting(*, json: Json = False) -> None:
-    """Count the codes that wait for a person, by sender and kind. Exit code 1 when any does."""
+    """Count the codes that wait for a person; `kopeck import waiting` shows the rows. Exit code 1 when any does."""
     from cli import mapping
 
-    with database_for(load_settings()) as url:
+    with ready_database() as url:
         found = run(mapping.read_waiting(url))
     if json:
         print_json(found)
@@ -52,10 +52,10 @@ def waiting(*, json: Json = False) -> None:
 
 @app.command
 def show(number: Number, *, json: Json = False) -> None:
-    """Show one mapping and what became of it."""
+    """Show one mapping, what became of it, and which rows of files wait for its code."""
     from cli import mapping
 
-    with database_for(load_settings()) as url:
+    with ready_database() as url:
         found = run(mapping.read_one(url, number))
     if found is None:
         fail(Exit.WRONG, f"there is no mapping {number}")
@@ -68,24 +68,24 @@ def show(number: Number, *, json: Json = False) -> None:
 @app.command
 def confirm(numbers: Numbers, *, who: Who, why: Why) -> None:
     """Confirm proposals: all that are named, or none. A provider's needs another person than who proposed it."""
-    from cli import mapping
+    from cli import mapping, nsi
     from storage import mapping_decisions
-    from storage.master import Change
 
-    with database_for(load_settings()) as url:
-        refused = run(mapping_decisions.confirm(url, numbers, Change(who.strip(), why.strip())))
+    change = nsi.signed(who, why)
+    with ready_database() as url:
+        refused = run(mapping_decisions.confirm(url, numbers, change))
     mapping.end_decided("confirmed", numbers, refused)
 
 
 @app.command
 def reject(numbers: Numbers, *, who: Who, why: Why) -> None:
     """Reject proposals: all that are named, or none. Their codes go on waiting for another meaning."""
-    from cli import mapping
+    from cli import mapping, nsi
     from storage import mapping_decisions
-    from storage.master import Change
 
-    with database_for(load_settings()) as url:
-        refused = run(mapping_decisions.reject(url, numbers, Change(who.strip(), why.strip())))
+    change = nsi.signed(who, why)
+    with ready_database() as url:
+        refused = run(mapping_decisions.reject(url, numbers, change))
     mapping.end_decided("rejected", numbers, refused)
 
 
@@ -104,14 +104,14 @@ def replace(
     from cli import mapping, nsi
     from storage import mapping_decisions
     from storage.mapping_decisions import Refusal
-    from storage.master import Change
 
     try:
         valid_from = datetime.date.fromisoformat(from_) if from_ else nsi.local_today()
     except ValueError:
         fail(Exit.USAGE, "--from is a date: YYYY-MM-DD")
-    with database_for(load_settings()) as url:
-        made = run(mapping_decisions.replace(url, number, master_id, valid_from, Change(who.strip(), why.strip())))
+    change = nsi.signed(who, why)
+    with ready_database() as url:
+        made = run(mapping_decisions.replace(url, number, master_id, valid_from, change))
         if isinstance(made, Refusal):
             fail(Exit.WRONG, made.value)
         found = run(mapping.read_one(url, made))
@@ -121,10 +121,10 @@ def replace(
 @app.command
 def suggest(*, source: Source = "", who: Who) -> None:
     """Match what waits once more, after the master data have grown. What a key answers for confirms itself."""
+    from cli import nsi
     from storage.mapping import suggest_again
 
-    if not who.strip():
-        fail(Exit.USAGE, "--who is not empty")
-    with database_for(load_settings()) as url:
-        renewed = run(suggest_again(url, source, who.strip()))
+    person = nsi.signed(who, "matched again").who
+    with ready_database() as url:
+        renewed = run(suggest_again(url, source, person))
     out.print(f"{renewed} codes have another suggestion")

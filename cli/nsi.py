@@ -8,9 +8,11 @@ import msgspec
 from rich.markup import escape
 
 from actors import bootstrap, run_file
+from actors.client import ShardUnreachable
 from actors.settings import Settings
 from cli.console import Exit, err, fail, out, table
 from cli.system import joined
+from engine.limits import MASTER_TEXT_CHARS_MAX
 from engine.master import KINDS, Provider, Record, Service, key_of
 from engine.policy import PolicyBook, SplitPolicy
 from engine.rates import cap_ends_within
@@ -45,6 +47,14 @@ def checked_kind(kind: str) -> str:
     if kind not in ALL_KINDS:
         fail(Exit.USAGE, f"there is no kind {escape(kind)}; one of {', '.join(ALL_KINDS)}")
     return kind
+
+
+def signed(who: str, why: str) -> Change:
+    """Return who makes a change and why, or end: each is one line that a history can show."""
+    for option, text in (("--who", who), ("--why", why)):
+        if not text.strip() or not text.isprintable() or len(text) > MASTER_TEXT_CHARS_MAX:
+            fail(Exit.USAGE, f"{option} is one line of at most {MASTER_TEXT_CHARS_MAX} printable characters")
+    return Change(who.strip(), why.strip())
 
 
 def read_file(path: Path) -> bytes:
@@ -103,13 +113,15 @@ async def _known(database_url: str) -> Known:
     )
 
 
-async def tell_the_running(settings: Settings) -> bool:
-    """Let a system that runs here take new splitting policies; return whether one does."""
+async def tell_the_running(settings: Settings) -> None:
+    """Let a system that runs here, if any does, take the policies; end with what to do when it does not answer."""
     if run_file.read(settings.home) is None:
-        return False
+        return
     async with joined(settings):
-        await bootstrap.reload_policies()
-    return True
+        try:
+            await bootstrap.reload_policies()
+        except ShardUnreachable as error:
+            fail(Exit.UNAVAILABLE, f"the policies are kept, but the running system is away ({error}): load again")
 
 
 def show_loaded(loaded: Loaded) -> None:

@@ -1,6 +1,8 @@
 """`kopeck nsi …`: the commands of master data (НСИ) and their help."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +12,7 @@ from rich.markup import escape
 from cli.console import Exit, err, fail, out, print_json
 from cli.database import database_for
 from cli.main import Json, load_settings, run
+from storage import migrate
 
 app = App(
     name="nsi",
@@ -17,6 +20,15 @@ app = App(
 )
 
 Kind = Annotated[str, Parameter(help="What: services, providers, houses, tariffs, policies … (`kopeck nsi kinds`).")]
+
+
+@contextmanager
+def ready_database() -> Iterator[str]:
+    """Give a block the database's URL, if its schema is this program's."""
+    with database_for(load_settings()) as url:
+        if run(migrate.plan(url)):
+            fail(Exit.UNAVAILABLE, "the database's schema is not up to date; run `kopeck migrate`")
+        yield url
 
 
 @app.command
@@ -44,16 +56,13 @@ def load(
     after. A running system takes new splitting policies at once. Exit code 1 when the file has faults.
     """
     from cli import nsi
-    from storage.master import Change
 
     nsi.checked_kind(kind)
-    if not who.strip() or not why.strip():
-        fail(Exit.USAGE, "--who and --why are not empty")
-    settings, content = load_settings(), nsi.read_file(file)
-    with database_for(settings) as url:
-        loaded = run(nsi.load(url, kind, content, Change(who.strip(), why.strip()), dry_run=dry_run))
-        if kind == nsi.POLICIES and loaded.added and not dry_run:
-            run(nsi.tell_the_running(settings))
+    change, content = nsi.signed(who, why), nsi.read_file(file)
+    with ready_database() as url:
+        loaded = run(nsi.load(url, kind, content, change, dry_run=dry_run))
+        if kind == nsi.POLICIES and not loaded.faults and not dry_run:
+            run(nsi.tell_the_running(load_settings()))
         warnings = run(nsi.warnings(url, nsi.local_today())) if kind in nsi.RATE_KINDS else []
     if json:
         print_json(loaded)
@@ -70,7 +79,7 @@ def export(kind: Kind, file: Path | None = None) -> None:
     from cli import nsi
 
     nsi.checked_kind(kind)
-    with database_for(load_settings()) as url:
+    with ready_database() as url:
         content: bytes = run(nsi.export(url, kind))
     if file is None:
         sys.stdout.buffer.write(content)
@@ -87,7 +96,7 @@ def list_(kind: Kind, *, json: Json = False) -> None:
     from cli import nsi
 
     nsi.checked_kind(kind)
-    with database_for(load_settings()) as url:
+    with ready_database() as url:
         records = run(nsi.read_kind(url, kind))
     if json:
         print_json(records)
@@ -106,7 +115,7 @@ def history(
     from cli import nsi
 
     nsi.checked_kind(kind)
-    with database_for(load_settings()) as url:
+    with ready_database() as url:
         changes = run(nsi.history(url, kind, id_))
     if json:
         print_json(changes)
@@ -120,7 +129,7 @@ def check() -> None:
     """Look at the dated tables: does the last cap of the penalty rate end soon? Exit code 1 if it does."""
     from cli import nsi
 
-    with database_for(load_settings()) as url:
+    with ready_database() as url:
         found = run(nsi.warnings(url, nsi.local_today()))
     for warning in found:
         out.print(warning, soft_wrap=True)

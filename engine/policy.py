@@ -2,6 +2,7 @@
 
 import datetime
 import enum
+from functools import cached_property
 
 import msgspec
 
@@ -42,7 +43,7 @@ class Commission(msgspec.Struct, frozen=True, kw_only=True):
     max_kopecks: int | None = None
 
 
-class SplitPolicy(msgspec.Struct, frozen=True, kw_only=True):
+class SplitPolicy(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """One version of an agreement's splitting policy, in force `valid_from` .. `valid_to` (local dates, inclusive)."""
 
     agreement: str
@@ -60,7 +61,7 @@ class SplitPolicy(msgspec.Struct, frozen=True, kw_only=True):
     advance_mode: AdvanceMode = AdvanceMode.HOLD
     commission: Commission | None = None
 
-    @property
+    @cached_property
     def label(self) -> str:
         """Name and version, as stored with every event that this policy decided: `fifo@2`."""
         return f"{self.code.value}@{self.version}"

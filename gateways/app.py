@@ -15,8 +15,9 @@ from gateways.accounts import Accounts
 from gateways.connections import Connections
 from gateways.imports import import_routes
 from gateways.live import Live, Streams, open_streams
-from gateways.osmp import osmp_routes
 from gateways.problems import Refused
+from gateways.processors.door import processor_routes
+from gateways.processors.port import PayerOf, nobody
 from gateways.requests import caller
 from gateways.terminal import Terminal
 
@@ -50,6 +51,7 @@ class Doors:
         readiness: Callable[[], Awaitable[Readiness]],
         status: Callable[[], Awaitable[bytes]],
         imports: ImportDesk,
+        payer: PayerOf = nobody,
     ) -> None:
         self.router = router
         self.settings = settings
@@ -58,6 +60,7 @@ class Doors:
         self.collect_metrics = collect_metrics
         self.readiness = readiness
         self.status = status
+        self.payer = payer
         self.imports = imports
 
 
@@ -67,7 +70,7 @@ def build_app(doors: Doors, *, body_s_max: float = BODY_S_MAX) -> web.Applicatio
     middleware.install(app)
     open_streams(app, Streams(doors.router, doors.live))
     terminal, accounts, health = Terminal(doors), Accounts(doors), _Health(doors)
-    app.add_routes(osmp_routes(doors))
+    app.add_routes(processor_routes(doors))
     app.add_routes(import_routes(doors))
     app.add_routes(
         [

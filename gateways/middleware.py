@@ -1,6 +1,7 @@
 """What every request passes: an id, a clock, the body's deadline, and the last word when something raises."""
 
 import asyncio
+import itertools
 import logging
 import re
 import secrets
@@ -27,6 +28,10 @@ _PROBLEMS = Counter("kopeck_http_problems", "Problems told, by code", ["code"])
 _UNREADABLE = Counter("kopeck_http_unreadable", "Bytes that were not HTTP; their connection was closed")
 _counted: dict[tuple[str, str, int], tuple[Callable[[], None], Callable[[float], None]]] = {}
 _REQUEST_ID_CHARS_MAX = 64
+_PROCESS = secrets.token_hex(4)
+_numbers = itertools.count(1)
+"""An id of ours is the process and its count: told apart everywhere, at none of the cost of random bytes a request."""
+
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 REQUEST_ID = web.RequestKey("request_id", str)
 _SECURITY_HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
@@ -76,7 +81,7 @@ def _request_id(request: web.Request) -> str:
     given = request.headers.get("Request-Id", "")
     if given and len(given) <= _REQUEST_ID_CHARS_MAX and given.isascii() and given.isprintable() and " " not in given:
         return given
-    return secrets.token_hex(8)
+    return f"{_PROCESS}{next(_numbers):08x}"
 
 
 def _problem(request: web.Request, refused: Refused) -> web.Response:
@@ -88,12 +93,12 @@ def _problem(request: web.Request, refused: Refused) -> web.Response:
 
 
 def _of_http(request: web.Request, error: web.HTTPException) -> web.StreamResponse:
-    """aiohttp's own refusals in our form; what already has a form of its own (OSMP, redirects) is left alone."""
+    """aiohttp's own refusals in our form; redirects are left alone."""
     code = _BY_STATUS.get(error.status)
-    if code is None or request.path == "/osmp":
+    if code is None:
         if error.status >= 500:
             return _problem(request, Refused("unavailable", retry_after_s=1))
-        return error if error.status < 400 or request.path == "/osmp" else _problem(request, Refused("field-invalid"))
+        return error if error.status < 400 else _problem(request, Refused("field-invalid"))
     headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
     return _problem(request, Refused(code, headers=headers))
 
@@ -112,7 +117,8 @@ def _count(request: web.Request, status: int, seconds: float) -> None:
 
 
 def http_log() -> logging.Logger:
-    """The log of the HTTP parser. What is not HTTP is counted and not logged: anybody can send it, without end."""
+    """The log of aiohttp. What is not HTTP is counted and not logged, and who hangs up within a request is not logged
+    either: anybody can do both, without end."""
     log = logging.getLogger("kopeck.http")
     log.setLevel(logging.DEBUG)  # aiohttp tells some garbage at this level only, and it must be counted too.
     if _is_worth_logging not in log.filters:
@@ -124,6 +130,8 @@ def _is_worth_logging(record: logging.LogRecord) -> bool:
     error = record.exc_info[1] if record.exc_info else None
     if isinstance(error, HttpProcessingError):
         _UNREADABLE.inc()
+        return False
+    if isinstance(error, ConnectionResetError):
         return False
     return record.levelno > logging.DEBUG
 

@@ -9,11 +9,13 @@ from actors import metrics
 from actors.bootstrap import AWAY, Installation
 from actors.garbage import collect_seldom
 from actors.import_desk import open_desk
+from actors.messages import Payer
 from actors.notices import NoticeListener
 from actors.settings import Settings
-from gateways import osmp_access
+from engine.ids import AccountId
 from gateways.app import Doors, Readiness, build_app, serve
 from gateways.connections import Connections, Row
+from gateways.processors.entrance import check_exposure
 
 _RELOAD_PAUSE_S = 2.0
 _log = logging.getLogger("kopeck.gateway")
@@ -38,7 +40,7 @@ class GatewayProcess:
         loop = asyncio.get_running_loop()
         await self._installation.wait_for_routes()
         await self._reload()
-        osmp_access.check_exposure(self._settings, self._connections)
+        check_exposure(self._settings, self._connections)
         self._tasks = [loop.create_task(self._listener.run()), loop.create_task(self._keep_fresh())]
         doors = Doors(
             self._installation.router,
@@ -48,6 +50,7 @@ class GatewayProcess:
             collect_metrics=self._collect_metrics,
             readiness=self._readiness,
             status=self._installation.status,
+            payer=self._payer,
             imports=open_desk(self._settings, self._database_url),
         )
         self._runner, port = await serve(build_app(doors), self._settings.host, self._settings.port)
@@ -79,6 +82,13 @@ class GatewayProcess:
         others = await self._installation.samples_of_others(f"gateway-{self._index}")
         return metrics.page([metrics.of_registry(REGISTRY), *map(metrics.decode, others)])
 
+    async def _payer(self, account: AccountId) -> Payer | None:
+        """Who lives behind an account, or nobody: a check is answered without a name rather than not at all."""
+        try:
+            return await self._installation.payer(account)
+        except AWAY:
+            return None
+
     async def _readiness(self) -> Readiness:
         problem = await self._installation.problem()
         return Readiness(not problem, problem)
@@ -88,3 +98,4 @@ class GatewayProcess:
         for task in self._tasks:
             task.cancel()
         await self._runner.cleanup()
+        await self._installation.close()

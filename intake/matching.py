@@ -184,6 +184,7 @@ class Matcher:
         same = [number for number in near if _same_house(self._houses[number], parsed)]
         if len(same) == 1:
             yield Suggestion(same[0], Method.ADDRESS_PARSE, _SAME_NAME_PERCENT)
+            return
         for number in near:
             alike = min(similarity_percent(plain, self._house_texts[number]), _ALIKE_PERCENT_MAX)
             yield Suggestion(number, Method.NAME_FUZZY, alike)

@@ -6,6 +6,7 @@ Only for comparing. What is stored and shown stays as it was sent.
 import re
 import unicodedata
 from collections import Counter
+from functools import lru_cache
 
 import msgspec
 
@@ -70,6 +71,7 @@ def similarity_percent(left: str, right: str) -> int:
     return 200 * (ours & theirs).total() // total if total else 0
 
 
+@lru_cache(maxsize=16_384)
 def _pieces(text: str) -> Counter[str]:
     padded = [f"  {word} " for word in text.split()]
     return Counter(word[at : at + 3] for word in padded for at in range(len(word) - 2))

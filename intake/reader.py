@@ -16,7 +16,7 @@ import msgspec
 from intake import client_bank, dbf_table, text, xlsx_table, xml_table
 from intake.columns import ROW_TYPES, check_header, group_columns, known_columns, plan_of
 from intake.faults import Code, FileRefused
-from intake.profile import Form, Profile
+from intake.profile import Encoding, Form, Profile
 from intake.rows import Item, RegisterRow, Row, RowFault, Skipped
 from intake.trailer import Tally
 from intake.zipped import archive_of, member_of, only_member
@@ -44,6 +44,8 @@ def items(path: Path, profile: Profile) -> Iterator[Item]:
 
 def read(stream: BinaryIO, profile: Profile) -> Iterator[Item]:
     """`items` of a stream that is open already and can be sought."""
+    if profile.encoding is Encoding.AUTO:
+        raise ValueError("profile: `auto` is for dry runs; an encoding is declared")
     if profile.form is Form.CLIENT_BANK:
         yield from client_bank.items(_unzipped(stream, profile), profile)
         return

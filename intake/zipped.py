@@ -80,7 +80,7 @@ def only_member(archive: zipfile.ZipFile, pattern: str) -> str:
     found = [
         member.filename
         for member in archive.infolist()
-        if not member.is_dir() and fnmatch.fnmatchcase(member.filename.lower(), pattern.lower())
+        if not member.filename.endswith("/") and fnmatch.fnmatchcase(member.filename.lower(), pattern.lower())
     ]
     if len(found) != 1:
         raise FileRefused(Code.ZIP_MEMBERS, f"в архиве должен быть один файл {pattern}, а их {len(found)}")

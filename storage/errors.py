@@ -30,6 +30,10 @@ class KeysTaken(StorageError):
         self.keys = keys
 
 
+class ChangedMeanwhile(StorageError):
+    """Somebody else changed it since it was read; nothing was written. Read it again, then decide again."""
+
+
 class SchemaTooNew(StorageError):
     """The database was migrated by a newer program; this one must not touch it."""
 

@@ -33,7 +33,7 @@ class Refusal(enum.StrEnum):
     DECIDED = "it has been decided already"
     UNLIKE_ANYTHING = "nothing is suggested for this code; say what it means with `replace`"
     SAME_PERSON = "a provider's mapping needs a second person: who proposed it does not confirm it"
-    UNKNOWN_MEANING = "the master data have no such record"
+    UNKNOWN_MEANING = "the master data have no such record, or it is closed"
     SAME_MEANING = "that is what it means already"
     TOO_EARLY = "it would begin before the mapping that it replaces"
     OVERTAKEN = "somebody else has just proposed another meaning"
@@ -71,6 +71,9 @@ async def confirm(database_url: str, numbers: Sequence[int], change: Change) -> 
             for number in numbers
             if (refusal := _why_not(proposals.get(number), former.get(number), change.who))
         }
+        for number, row in proposals.items():
+            if number not in refused and not await connection.fetchval(_MASTER_HAS, row.kind, row.master_id):
+                refused[number] = Refusal.UNKNOWN_MEANING
         if not refused:
             for number, row in proposals.items():
                 await _confirm_one(connection, row, former[number], change)

@@ -1,4 +1,4 @@
-"""What shards and doors must know besides the ledger: splitting policies, the doors' connections, account holders."""
+"""What shards and doors must know besides the ledger: splitting policies, and the people behind the accounts."""
 
 from collections.abc import Sequence
 
@@ -8,15 +8,6 @@ import msgspec
 from engine.policy import PolicyBook, SplitPolicy
 from storage.database import connected
 from storage.master import BY_PROGRAM, Change, say_why
-
-
-class ConnectionRow(msgspec.Struct, frozen=True):
-    """One door's contract as stored; `settings` is JSON that the door's own types read."""
-
-    connection: str
-    dialect: str
-    active: bool
-    settings: str
 
 
 async def read_policies(database_url: str) -> PolicyBook:
@@ -55,26 +46,6 @@ async def _add(connection: asyncpg.Connection, policy: SplitPolicy) -> bool:
         msgspec.json.encode(params).decode(),
     )
     return bool(added)
-
-
-async def read_connections(database_url: str) -> list[ConnectionRow]:
-    """Read all connections, in order of their names."""
-    async with connected(database_url) as connection:
-        rows = await connection.fetch(
-            "SELECT connection, dialect, active, settings FROM connections ORDER BY connection"
-        )
-    return [ConnectionRow(row["connection"], row["dialect"], row["active"], row["settings"]) for row in rows]
-
-
-async def put_connections(database_url: str, rows: Sequence[ConnectionRow]) -> None:
-    """Add or replace connections by name."""
-    async with connected(database_url) as connection:
-        await connection.executemany(
-            """INSERT INTO connections (connection, dialect, active, settings) VALUES ($1, $2, $3, $4)
-        ON CONFLICT (connection) DO UPDATE SET dialect = excluded.dialect, active = excluded.active,
-            settings = excluded.settings, changed_at = now()""",
-            [(row.connection, row.dialect, row.active, row.settings) for row in rows],
-        )
 
 
 async def put_holders(database_url: str, holders: Sequence[tuple[str, int, str, str, int]]) -> None:

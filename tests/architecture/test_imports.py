@@ -33,7 +33,7 @@ LAW = {
     ),
     "gateways": Allowed(
         frozenset({"engine", "actors.client", "actors.messages", "actors.settings"}),
-        frozenset({"aiohttp", "jinja2", "lxml", "msgspec", "prometheus_client", "redis", "uvloop"}),
+        frozenset({"aiohttp", "cryptography", "jinja2", "lxml", "msgspec", "prometheus_client", "redis", "uvloop"}),
     ),
     "loadtests": Allowed(frozenset(), frozenset({"gevent", "locust"})),
     "cli": Allowed(frozenset(PACKAGES), ANY),

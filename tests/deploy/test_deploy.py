@@ -29,7 +29,7 @@ def _family(name: str) -> str:
 
 def known() -> set[str]:
     """The metrics that the program counts: every literal name, and the shard's gauges."""
-    text = "".join(path.read_text() for folder in ("actors", "gateways") for path in (ROOT / folder).glob("*.py"))
+    text = "".join(path.read_text() for folder in ("actors", "gateways") for path in (ROOT / folder).rglob("*.py"))
     gauges = re.findall(r'^            "([a-z_]+)": ', (ROOT / "actors/shard.py").read_text(), re.MULTILINE)
     gauges += ["parked_accounts", "epoch"]
     return {_family(name) for name in re.findall(r'"(kopeck_[a-z_]+)"', text)} | {f"kopeck_shard_{g}" for g in gauges}

@@ -3,6 +3,7 @@
 import asyncio
 import datetime
 import hashlib
+import itertools
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from actors.client import Router, Routes, ShardUnreachable, Transport
+from actors.messages import Payer
 from actors.settings import Settings
 from actors.shard import Shard
 from engine.account import AccountState
@@ -38,7 +40,8 @@ from engine.outcomes import Acknowledged, Receipt
 from engine.policy import PolicyBook, PolicyCode, SplitPolicy
 from engine.sharding import SLOTS
 from gateways.connections import Connection, Connections, Row
-from gateways.osmp import osmp_routes
+from gateways.processors.door import processor_routes
+from gateways.processors.port import PayerOf, nobody
 from storage import codec
 from storage.journal import Entry, Fetched, KnownKey, Term
 
@@ -151,6 +154,7 @@ class Doors(NamedTuple):
 
     router: Router
     connections: Connections
+    payer: PayerOf = nobody
 
 
 class Stage:
@@ -163,7 +167,9 @@ class Stage:
         self.shard = Shard(self.journal, PolicyBook((policy,)), self.settings, notify=self._notify)
         self.router = Router(self.settings)
         self.silence = Transport(self._no_answer, self._no_answer)
+        self.people: dict[AccountId, Payer] = {}
         self._numbered = 0
+        self._versions = itertools.count(1)
 
     def _notify(self, notices: object) -> None:
         pass
@@ -171,9 +177,7 @@ class Stage:
     async def begin(self) -> None:
         """Take ownership and bill the accounts."""
         await self.shard.start(ShardId(1), "test")
-        self.router.update(
-            Routes(1, (ShardId(1),) * SLOTS), {ShardId(1): Transport(self.shard.accept, self.shard.read)}
-        )
+        self.connect()
         lines = (
             ChargeLine(ServiceCode("heating"), ProviderId("teplo"), 120_000),
             ChargeLine(ServiceCode("water"), ProviderId("vodokanal"), 64_317),
@@ -183,12 +187,27 @@ class Stage:
             await self.post(account, PostCharges, period=Period(202609), lines=lines)
         await self.post(CLOSED, CloseAccount)
 
+    def connect(self) -> None:
+        """Lead the router to the shard."""
+        self._route(Transport(self.shard.accept, self.shard.read))
+
+    def disconnect(self) -> None:
+        """Lead the router nowhere: no call is answered."""
+        self._route(self.silence)
+
+    def _route(self, way: Transport) -> None:
+        self.router.update(Routes(next(self._versions), (ShardId(1),) * SLOTS), {ShardId(1): way})
+
+    async def payer(self, account: AccountId) -> Payer | None:
+        """Who lives behind an account."""
+        return self.people.get(account)
+
     async def _no_answer(self, _: bytes) -> bytes:
         raise ShardUnreachable
 
     def doors(self, *connections: Connection) -> Doors:
         """Offer this stage's router to a door."""
-        return Doors(self.router, Connections(map(row, connections)))
+        return Doors(self.router, Connections(map(row, connections)), self.payer)
 
     async def post(self, account: AccountId, kind: Callable[..., AnyCommand], **content: object) -> None:
         """Send one of billing's commands, which must succeed."""
@@ -227,10 +246,19 @@ async def open_stage() -> AsyncIterator[Stage]:
 @asynccontextmanager
 async def open_door(stage: Stage, *connections: Connection) -> AsyncIterator[TestClient[web.Request, web.Application]]:
     """Serve the OSMP door over HTTP; the client signs in with the first connection's credentials."""
-    doors = stage.doors(*(connections or (contract(),)))
+    async with open_doors(stage, *(connections or (contract(),)), authorization=basic(LOGIN, PASSWORD)) as client:
+        yield client
+
+
+@asynccontextmanager
+async def open_doors(
+    stage: Stage, *connections: Connection, authorization: str = ""
+) -> AsyncIterator[TestClient[web.Request, web.Application]]:
+    """Serve every dialect's door over HTTP for these connections."""
     app = web.Application(client_max_size=64 * 1024)
-    app.add_routes(osmp_routes(doors))
-    async with TestClient(TestServer(app), headers={"Authorization": basic(LOGIN, PASSWORD)}) as client:
+    app.add_routes(processor_routes(stage.doors(*connections)))
+    headers = {"Authorization": authorization} if authorization else {}
+    async with TestClient(TestServer(app), headers=headers) as client:
         yield client
 
 

@@ -318,6 +318,21 @@ async def test_garbage_after_a_payment_ends_that_connection_alone(
     assert caplog.records == [], "who floods us with garbage does not fill the log"
 
 
+@pytest.mark.parametrize("path", [b"/v1/payments", b"/v1/payments/batch"])
+async def test_who_hangs_up_within_a_request_does_not_fill_the_log(
+    stage: Stage, door: Client, path: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, writer = await asyncio.open_connection(door.host, door.port)
+    writer.write(post(GOOD[:40], length=len(GOOD)).replace(b"/v1/payments", path))
+    await writer.drain()
+    await asyncio.sleep(0)  # The request is inside, and waits for its body.
+    writer.close()
+    await writer.wait_closed()
+    assert (await door.post("/v1/payments", json=payment(txn_id="T-2"))).status == 201
+    assert caplog.records == []
+    assert [txn_id for txn_id, _, _ in stage.credited()] == ["T-2"]
+
+
 async def test_garbage_alone_is_counted(door: Client) -> None:
     before = counted("kopeck_http_unreadable_total")
     assert [status for status, _ in await talk(door, b"\x16\x03\x01\x02\x00")] == [400]

@@ -1,13 +1,20 @@
 """Every route of the gateway, and who may use it. A new route without an entry here fails."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from aiohttp import web
 
+from actors.client import Router
+from actors.settings import Settings
+from gateways.connections import Connections
+from gateways.processors.door import processor_routes
 from tests.gateways.json_stage import KEYS, OPEN, SCOPES, Client, Stage, bearer, open_door, open_stage
+from tests.gateways.osmp_stage import Doors
 
+PROCESSORS = processor_routes(Doors(Router(Settings(home=Path("unused"))), Connections()))
 EVERYBODY, OWN_WAY = "everybody", "its own way"
 RIGHTS = {
     ("POST", "/v1/payments"): "pay",
@@ -28,8 +35,7 @@ RIGHTS = {
     ("GET", "/openapi.json"): EVERYBODY,
     ("GET", "/docs"): EVERYBODY,
     ("GET", "/problems/{code}"): EVERYBODY,
-    ("GET", "/osmp"): OWN_WAY,
-    ("POST", "/osmp"): OWN_WAY,
+    **{(route.method, route.path): OWN_WAY for route in PROCESSORS},
 }
 GUARDED = {route: scope for route, scope in RIGHTS.items() if scope not in (EVERYBODY, OWN_WAY)}
 MATRIX = [(route, scope, name) for route, scope in GUARDED.items() for name in KEYS]

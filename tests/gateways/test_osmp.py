@@ -13,16 +13,9 @@ from prometheus_client import REGISTRY
 
 from engine.commands import CloseAccount
 from engine.outcomes import NotDone, Outcome, OutcomeUnknown, Reason, Rejected
-from gateways.osmp import osmp_routes
-from gateways.osmp_dialect import (
-    COMMENTS,
-    REASON_CODES,
-    RETRYABLE,
-    AccountRule,
-    Code,
-    OsmpDialect,
-    PeriodForm,
-)
+from gateways.processors.door import processor_routes
+from gateways.processors.osmp_terms import OsmpTerms, PeriodForm, read_osmp_terms
+from gateways.processors.results import OF_REASON, RETRYABLE, TEXTS, Result
 from tests.gateways.osmp_stage import (
     CLOSED,
     LOGIN,
@@ -47,8 +40,7 @@ async def stage() -> AsyncIterator[Stage]:
 
 @pytest_asyncio.fixture
 async def door(stage: Stage) -> AsyncIterator[Client]:
-    dialect = OsmpDialect(cancel=True, status=True)
-    async with open_door(stage, contract(osmp=dialect)) as client:
+    async with open_door(stage, contract(terms={"cancel": True, "status": True})) as client:
         yield client
 
 
@@ -128,17 +120,17 @@ async def test_a_conflict_raises_its_alarm(door: Client) -> None:
 
 
 def conflicts() -> float:
-    return REGISTRY.get_sample_value("kopeck_osmp_conflicts_total", {"connection": "terminal-demo"}) or 0.0
+    return REGISTRY.get_sample_value("kopeck_processor_conflicts_total", {"connection": "terminal-demo"}) or 0.0
 
 
 @pytest.mark.parametrize(
     ("query", "command", "code"), [({"account": UNKNOWN}, "pay", "5"), ({"command": "x"}, "other", "300")]
 )
 async def test_every_refusal_is_counted(door: Client, query: dict[str, str], command: str, code: str) -> None:
-    labels = {"command": command, "code": code}
-    before = REGISTRY.get_sample_value("kopeck_osmp_results_total", labels) or 0.0
+    labels = {"dialect": "osmp", "command": command, "code": code}
+    before = REGISTRY.get_sample_value("kopeck_processor_results_total", labels) or 0.0
     await ask(door, **payment(**query))
-    assert REGISTRY.get_sample_value("kopeck_osmp_results_total", labels) == before + 1
+    assert REGISTRY.get_sample_value("kopeck_processor_results_total", labels) == before + 1
 
 
 async def test_a_connection_lost_after_the_commit_is_resolved_by_the_repeat(stage: Stage, door: Client) -> None:
@@ -181,13 +173,13 @@ async def test_a_bug_of_ours_is_code_1_and_not_a_refund(
     assert (reply["result"], reply["osmp_txn_id"]) == ("1", "9715351212001")
 
 
-def test_every_reason_has_a_code_and_every_code_a_text() -> None:
-    assert set(REASON_CODES) == set(Reason)
-    assert set(COMMENTS) == set(Code)
+def test_every_reason_has_a_result_and_every_result_a_text() -> None:
+    assert set(OF_REASON) == set(Reason)
+    assert set(TEXTS) == set(Result)
 
 
 def test_troubles_of_ours_are_retryable() -> None:
-    assert {REASON_CODES[r] for r in (Reason.POLICY_MISSING, Reason.LIMIT_EXCEEDED)} <= RETRYABLE
+    assert {OF_REASON[r] for r in (Reason.POLICY_MISSING, Reason.LIMIT_EXCEEDED)} <= RETRYABLE
 
 
 async def test_a_refusal_by_the_ledger_is_told_with_its_code(
@@ -226,15 +218,15 @@ async def test_a_credited_payment_stays_credited_when_the_account_is_closed(stag
 
 
 async def test_the_account_is_rewritten_by_the_contracts_rule(stage: Stage) -> None:
-    rule = AccountRule(pattern=r"\d_(\d+)", account=r"00\1")
-    async with open_door(stage, contract(osmp=OsmpDialect(account_rules=(rule,)))) as door:
+    rule = {"pattern": r"\d_(\d+)", "account": r"00\1"}
+    async with open_door(stage, contract(terms={"account_rules": [rule]})) as door:
         assert (await ask(door, **payment(account="2_7001020003")))["result"] == "0"
     assert stage.credited() == [("9715351212001", OPEN, 184_317)]
 
 
 async def test_the_contract_names_the_elements_and_codes(stage: Stage) -> None:
-    dialect = OsmpDialect(txn_element="ibox_txn_id", codes={5: 2}, show_debt=False)
-    async with open_door(stage, contract(osmp=dialect)) as door:
+    terms = {"txn_element": "ibox_txn_id", "codes": {"5": 2}}
+    async with open_door(stage, contract(terms=terms, shown=())) as door:
         assert (await ask(door, **payment()))["ibox_txn_id"] == "9715351212001"
         assert (await ask(door, **payment("2", account=UNKNOWN)))["result"] == "2"
         assert "fields" not in await ask(door, command="check", txn_id="1", account=OPEN)
@@ -249,15 +241,15 @@ async def test_the_contract_names_the_elements_and_codes(stage: Stage) -> None:
     ],
 )
 async def test_an_extra_field_can_name_the_month(stage: Stage, form: PeriodForm, text: str, period: int) -> None:
-    dialect = OsmpDialect(doc_period_field="data1", doc_period_form=form)
-    async with open_door(stage, contract(osmp=dialect)) as door:
+    terms = {"doc_period_field": "data1", "doc_period_form": form}
+    async with open_door(stage, contract(terms=terms)) as door:
         await ask(door, **payment(data1=text))
     details = stage.journal.events[-1].details
     assert (details.doc_period if details else 0) == period
 
 
 async def test_money_for_an_unknown_account_is_kept_where_the_contract_says_so(stage: Stage) -> None:
-    async with open_door(stage, contract(osmp=OsmpDialect(keep_if_unknown=True))) as door:
+    async with open_door(stage, contract(keep_if_unknown=True)) as door:
         assert (await ask(door, **payment(account=UNKNOWN)))["result"] == "0"
     assert stage.credited() == [("9715351212001", UNKNOWN, 184_317)]
 
@@ -266,19 +258,20 @@ async def test_money_for_an_unknown_account_is_kept_where_the_contract_says_so(s
     "terms",
     [
         {"txn_element": "a b"},
-        {"codes": {1: 300}},
-        {"codes": {5: 0}},
-        {"utc_offset_minutes": 900},
+        {"result_element": "1"},
+        {"codes": {"1": 300}},
+        {"codes": {"5": 0}},
+        {"preset": "nobody"},
+        {"misspelt": True},
         {"account_pattern": "("},
         {"account_rules": [{"pattern": "(a", "account": "1"}]},
         {"account_rules": [{"pattern": "a", "account": "\\1"}]},
         {"account_rules": [{"pattern": "a", "account": "\\g<name>"}]},
-        {"trusted_proxies": ["10.0.0.1/8"]},
     ],
 )
 def test_terms_that_break_the_protocol_are_refused_when_loaded(terms: dict[str, object]) -> None:
     with pytest.raises(msgspec.ValidationError):
-        msgspec.convert(terms, OsmpDialect)
+        read_osmp_terms(terms, OsmpTerms)
 
 
 # Cancel and status ------------------------------------------------------------------------------------------
@@ -353,7 +346,7 @@ async def test_cancel_and_status_need_a_contract(stage: Stage, command: str) -> 
 
 
 async def test_a_route_answers_no_head(stage: Stage) -> None:
-    assert {route.method for route in osmp_routes(stage.doors(contract()))} == {"GET", "POST"}
+    assert {route.method for route in processor_routes(stage.doors(contract()))} == {"GET", "POST"}
 
 
 async def test_a_form_pays_like_a_query(stage: Stage, door: Client) -> None:

@@ -1,5 +1,6 @@
 """Who gets to an OSMP desk: credentials, addresses, and no passwords in the clear beyond this machine."""
 
+import hashlib
 import logging
 from pathlib import Path
 
@@ -9,8 +10,9 @@ from aiohttp.test_utils import make_mocked_request
 
 from actors.settings import Settings
 from gateways.connections import Connection, Connections
-from gateways.osmp_access import Desk, Entrance, InsecureExposureError, check_exposure
-from gateways.osmp_dialect import OsmpDialect
+from gateways.processors.desk import Desk
+from gateways.processors.dialects import all_dialects
+from gateways.processors.entrance import Entrance, InsecureExposureError, check_exposure
 from tests.gateways.osmp_stage import LOGIN, PASSWORD, basic, contract, open_door, open_stage, row
 
 AGENT = "79.142.16.0/20"
@@ -31,9 +33,10 @@ CHECK = "/osmp?command=check&txn_id=1&account=007001020003"
     ],
 )
 def test_only_the_agents_addresses_are_admitted(address: str, admitted: bool) -> None:
-    desk = Desk(contract(allow_networks=(AGENT,)))
-    assert desk.admits(address, "") is admitted
-    assert desk.admits(address, "") is admitted, "the remembered answer is the same"
+    agent = contract(allow_networks=(AGENT,))
+    connections = Connections([row(agent)])
+    assert connections.admits(agent, address, "") is admitted
+    assert connections.admits(agent, address, "") is admitted, "the remembered answer is the same"
 
 
 @pytest.mark.parametrize(
@@ -48,9 +51,8 @@ def test_only_the_agents_addresses_are_admitted(address: str, admitted: bool) ->
     ],
 )
 def test_only_our_own_proxy_may_name_the_address(remote: str, forwarded: str, admitted: bool) -> None:
-    dialect = OsmpDialect(trusted_proxies=("10.0.0.0/24",))
-    desk = Desk(contract(allow_networks=(AGENT,), osmp=dialect))
-    assert desk.admits(remote, forwarded) is admitted
+    agent = contract(allow_networks=(AGENT,), trusted_proxies=("10.0.0.0/24",))
+    assert Connections([row(agent)]).admits(agent, remote, forwarded) is admitted
 
 
 async def test_a_foreign_address_is_forbidden_even_with_a_forged_header() -> None:
@@ -63,15 +65,26 @@ async def test_an_inactive_connection_is_not_let_in() -> None:
         assert (await door.get(CHECK)).status == 401
 
 
-def test_a_replaced_password_is_refused_at_once() -> None:
-    connections = Connections([row(contract())])
-    entrance = Entrance(connections)
+async def test_a_replaced_password_is_refused_at_once() -> None:
+    async with open_stage() as stage:
+        doors = stage.doors(contract())
+    entrance, connections = Entrance(all_dialects()["osmp"], doors), doors.connections
     request = make_mocked_request("GET", CHECK, {"Authorization": basic(LOGIN, PASSWORD)})
     assert isinstance(entrance.admit(request), Desk)
     connections.replace([row(contract(basic_password_sha256="0" * 64))])
     refused = entrance.admit(request)
     assert isinstance(refused, web.Response)
     assert refused.status == 401
+
+
+@pytest.mark.parametrize("old", [hashlib.sha256(PASSWORD.encode()).hexdigest(), ""])
+async def test_the_password_before_a_rotation_is_valid_until_that_is_finished(old: str) -> None:
+    new = hashlib.sha256(b"a new one").hexdigest()
+    terms = contract(basic_password_sha256=new, basic_password_old_sha256=old)
+    async with open_stage() as stage, open_door(stage, terms) as door:
+        assert (await door.get(CHECK)).status == (200 if old else 401)
+        assert (await door.get(CHECK, headers={"Authorization": basic(LOGIN, "a new one")})).status == 200
+        assert (await door.get(CHECK, headers={"Authorization": basic(LOGIN, "")})).status == 401
 
 
 async def test_the_password_is_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
@@ -99,7 +112,7 @@ def test_passwords_in_the_clear_are_refused_at_start(host: str) -> None:
         (Settings(home=Path("unused"), host="localhost"), contract()),
         (Settings(home=Path("unused"), host="0.0.0.0", allow_insecure=True), contract()),
         (Settings(home=Path("unused"), host="0.0.0.0"), contract(active=False)),
-        (Settings(home=Path("unused"), host="0.0.0.0"), contract(basic_login="")),
+        (Settings(home=Path("unused"), host="0.0.0.0"), contract(basic_login="", allow_networks=(AGENT,))),
     ],
 )
 def test_what_exposes_no_password_may_start(settings: Settings, connection: Connection) -> None:

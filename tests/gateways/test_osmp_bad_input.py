@@ -10,7 +10,7 @@ import yarl
 from aiohttp import web
 from aiohttp.test_utils import TestClient
 
-from gateways import osmp
+from gateways.processors import door as processor_door
 from tests.gateways.osmp_stage import (
     CLOSED,
     LOGIN,
@@ -164,7 +164,7 @@ async def test_ten_megabytes_are_refused_unread(stage: Stage, door: Client) -> N
 
 
 async def test_a_slow_body_is_given_up(stage: Stage, door: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(osmp, "_BODY_S_MAX", 0.05)
+    monkeypatch.setattr(processor_door, "_BODY_S_MAX", 0.05)
     reader, writer = await asyncio.open_connection(door.host, door.port)
     head = f"POST /osmp HTTP/1.1\r\nHost: k\r\nAuthorization: {basic(LOGIN, PASSWORD)}\r\n"
     form = f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(GOOD)}\r\n\r\n"

@@ -1,6 +1,7 @@
 """Files of master data: what is written is read back; what is wrong is told at its line; nothing is half taken."""
 
 import datetime
+from decimal import Decimal
 
 import msgspec
 import pytest
@@ -50,6 +51,11 @@ def test_any_tariffs_come_back_the_same_to_the_last_digit(rows: list[Tariff]) ->
     assert file.faults == ()
     assert file.records == rows
     assert write_records("tariffs", file.records) == content
+
+
+def test_a_number_is_written_with_the_zeros_of_its_act() -> None:
+    row = msgspec.structs.replace(TARIFF, value=Decimal("12.70"))
+    assert b";12,70;" in write_records("tariffs", [row])
 
 
 def test_what_spreadsheets_do_to_a_file_does_not_matter() -> None:

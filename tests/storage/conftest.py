@@ -47,9 +47,8 @@ def valkey(home: Path) -> Iterator[EmbeddedValkey]:
     server.stop()
 
 
-@pytest.fixture
-def empty_database(postgres: EmbeddedPostgres) -> str:
-    """The URL of a new, empty database."""
+def new_database(postgres: EmbeddedPostgres) -> str:
+    """Make an empty database; return its URL."""
     url = postgres.start()
     name = f"t_{uuid.uuid4().hex[:12]}"
 
@@ -62,13 +61,20 @@ def empty_database(postgres: EmbeddedPostgres) -> str:
     return url.rpartition("/")[0] + "/" + name
 
 
+async def prepare(database_url: str) -> None:
+    """Give a database the schema and two shards."""
+    await migrate(database_url)
+    await ensure_shards(database_url, 2)
+
+
+@pytest.fixture
+def empty_database(postgres: EmbeddedPostgres) -> str:
+    """The URL of a new, empty database."""
+    return new_database(postgres)
+
+
 @pytest.fixture
 def database(empty_database: str) -> str:
     """The URL of a new database with the schema and two shards."""
-
-    async def prepare() -> None:
-        await migrate(empty_database)
-        await ensure_shards(empty_database, 2)
-
-    asyncio.run(prepare())
+    asyncio.run(prepare(empty_database))
     return empty_database

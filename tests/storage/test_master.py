@@ -166,7 +166,7 @@ def test_two_who_put_the_same_at_once_leave_one_history(database: str) -> None:
 
 def test_a_tariff_is_found_by_its_day(database: str) -> None:
     july = msgspec.structs.replace(TARIFF, valid_from=datetime.date(2026, 7, 1), value=Decimal("2680.4969"))
-    wrong = msgspec.structs.replace(july, valid_from=datetime.date(2026, 7, 2), is_void=True)
+    wrong = msgspec.structs.replace(july, valid_from=datetime.date(2026, 7, 2), value=Decimal(1), is_void=True)
     for record in (SERVICE, PROVIDER, TARIFF, july, wrong):
         put(database, record)
     rows = asyncio.run(master.read(database, Tariff))

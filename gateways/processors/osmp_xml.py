@@ -7,22 +7,23 @@ from collections.abc import Sequence
 from xml.sax.saxutils import escape, quoteattr
 
 from engine.money import format_roubles
-from gateways.osmp_dialect import COMMENTS, Code, OsmpDialect
+from gateways.processors.osmp_terms import Code, OsmpTerms
 
 _DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n<response>\n'
 
 
 class OsmpXml:
-    """The reply shapes of one dialect. Every method returns a whole UTF-8 document."""
+    """The reply shapes of one contract. Every method returns a whole UTF-8 document."""
 
-    def __init__(self, dialect: OsmpDialect) -> None:
-        element = dialect.txn_element
-        head = f"{_DECLARATION}  <{element}>%s</{element}>\n"
-        tail = "  <result>%d</result>\n  <comment>%s</comment>\n"
-        self._codes = {code: dialect.codes.get(code, code) for code in Code}
-        paid = "  <prv_txn>%d</prv_txn>\n  <sum>%s</sum>\n  <result>0</result>\n  <comment>OK</comment>\n"
-        self._done = f"{head}{paid}</response>\n"
-        self._checked = f"{head}{tail}%s</response>\n"
+    def __init__(self, terms: OsmpTerms) -> None:
+        txn, paid, amount = terms.txn_element, terms.paid_element, terms.sum_element
+        result, comment = terms.result_element, terms.comment_element
+        head = f"{_DECLARATION}  <{txn}>%s</{txn}>\n"
+        tail = f"  <{result}>%d</{result}>\n  <{comment}>%s</{comment}>\n"
+        repeated = {Code.TEMPORARY: terms.temporary_code, Code.NOT_FINISHED: terms.not_finished_code}
+        self._codes = {code: repeated.get(code, terms.codes.get(code, code)) for code in Code}
+        self._done = f"{head}  <{paid}>%d</{paid}>\n  <{amount}>%s</{amount}>\n{tail % (Code.OK, 'OK')}</response>\n"
+        self._checked = f"{head}{tail % (Code.OK, 'OK')}%s</response>\n"
         self._refused = f"{head}{tail}</response>\n"
 
     def done(self, txn_id: str, prv_txn: int, amount_kopecks: int) -> bytes:
@@ -36,8 +37,8 @@ class OsmpXml:
             for number, (name, text) in enumerate(fields, 1)
         ]
         block = f"  <fields>\n{''.join(lines)}  </fields>\n" if lines else ""
-        return (self._checked % (txn_id, Code.OK, COMMENTS[Code.OK], block)).encode()
+        return (self._checked % (txn_id, block)).encode()
 
-    def refused(self, txn_id: str, code: Code, comment: str = "") -> bytes:
+    def refused(self, txn_id: str, code: Code, comment: str) -> bytes:
         """It is not done; whether the agent tries again is the code's business."""
-        return (self._refused % (escape(txn_id), self._codes[code], escape(comment or COMMENTS[code]))).encode()
+        return (self._refused % (escape(txn_id), self._codes[code], escape(comment))).encode()
