@@ -10,7 +10,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 # No server and no cluster is needed for these; what takes over a second is marked slow.
-FAST_TESTS := $(wildcard tests/architecture tests/engine tests/actors tests/gateways tests/reports tests/cli)
+FAST_TESTS := $(wildcard tests/architecture tests/engine tests/actors tests/gateways tests/intake tests/reports tests/cli)
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile

@@ -69,6 +69,14 @@ def test_people_see_tables(capsys: pytest.CaptureFixture[str], file: Path) -> No
         assert expected in text
 
 
+def test_what_looks_like_markup_is_the_senders_text(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "charges.csv"
+    path.write_text(GOOD.replace("HEAT", "[bold]HEAT[/x]"))
+    code, text = run(capsys, "try", str(path), "--profile", "charges-csv")
+    assert code == 0
+    assert "[bold]HEAT" in text
+
+
 def test_a_profile_may_be_tried_before_it_is_added(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, file: Path
 ) -> None:

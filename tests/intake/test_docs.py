@@ -1,0 +1,20 @@
+"""The page for integrators names every preset and every code, and its example is read as it stands."""
+
+from intake.faults import Code
+from intake.presets import CHARGES_CSV, PRESETS
+from intake.rows import ChargeRow
+from tests.architecture.source_tree import ROOT
+from tests.intake.files import CANONICAL_HEADER, CANONICAL_ROW, text_items
+
+PAGE = (ROOT / "docs" / "files.md").read_text()
+
+
+def test_every_code_and_every_preset_is_described() -> None:
+    names = [code.value for code in Code] + list(PRESETS)
+    assert [name for name in names if f"`{name}`" not in PAGE] == []
+
+
+def test_the_example_on_the_page_is_read() -> None:
+    example = f"{CANONICAL_HEADER}\n{CANONICAL_ROW}\n"
+    assert example in PAGE
+    assert isinstance(text_items(example, CHARGES_CSV)[0], ChargeRow)
