@@ -13,6 +13,7 @@ import msgspec
 from actors import classes
 from actors.channel import ShardChannel
 from actors.client import Router, Routes, ShardUnreachable
+from actors.exports import Exports
 from actors.messages import Payer
 from actors.settings import Settings
 from actors.supervisor import SupervisorProcess
@@ -92,6 +93,7 @@ class Installation:
         self._channels: dict[ShardId, ShardChannel] = {}
         self._holders = Holders(database_url)
         self.router = Router(settings, self._refresh_for_retry)
+        self.exports = Exports(database_url)
 
     async def refresh(self) -> None:
         """Read from Postgres who owns what, and where the shards listen. Errors: `AWAY`."""

@@ -9,7 +9,8 @@ import msgspec
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """One installation's settings, as read from the environment.
 
-    Units: `_s` seconds, `_ms` milliseconds. Empty URLs mean: the embedded server under `home`.
+    Units: `_s` seconds, `_ms` milliseconds. Empty URLs mean: the embedded server under `home`. `inbox`: the folder that
+    is watched for registers, a sub-folder a connection; `home`/inbox unless given.
     """
 
     home: Path
@@ -35,11 +36,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     batches_in_flight_max: int = 3
     router_commands_max: int = 16_384
     allow_insecure: bool = False
+    inbox: Path | None = None
+    register_bytes_max: int = 268_435_456
 
     @property
     def archive_folder(self) -> Path:
         """Where files are kept as received; every process of an installation must reach it."""
         return self.home / "archive"
+
+    @property
+    def inbox_folder(self) -> Path:
+        """The folder that is watched for registers and statements."""
+        return self.inbox or self.home / "inbox"
 
 
 def default_home() -> Path:

@@ -223,6 +223,8 @@ def settings(*, json: Json = False) -> None:
     out.print(shown_table)
 
 
+app.command("cli.penalty_commands:app", name="penalties", help="Penalties (пени): accrue them, list runs, print one.")
+app.command("cli.export_commands:app", name="export", help="Write accounts, charges, payments, balances, readings.")
 app.command("cli.connection_commands:app", name="connection", help="Contracts with senders: add, list, show, edit, …")
 app.command("cli.nsi_commands:app", name="nsi", help="Master data (НСИ): load, export, list, history of changes.")
 app.command("cli.import_commands:app", name="import", help="Files that flow in: import, list, resume; protocols.")

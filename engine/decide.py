@@ -10,7 +10,6 @@ from engine import limits
 from engine.account import AccountState, Status
 from engine.advances import close_with_advances, keep_by_last_accruals
 from engine.allocation import allocate
-from engine.calendar import barred_before
 from engine.charge import ACCOUNT_ADVANCE, DEBT_KINDS, Kind, LineKey, line_key
 from engine.commands import (
     AcceptPayment,
@@ -120,7 +119,7 @@ def _split(state: AccountState, command: AcceptPayment, policy: SplitPolicy, on:
         doc_period=command.doc_period,
         earmark=command.earmark,
         origin=command.origin,
-        barred_before=_barred_before(policy, on),
+        barred_before=policy.barred_before(on),
     )
     lines = split.paid
     for service, provider, kopecks in keep_by_last_accruals(state, split.advances, policy) if split.advances else ():
@@ -228,12 +227,6 @@ def _refuse_earmark(state: AccountState, earmark: Earmark, policy: SplitPolicy) 
     if services - known_services or providers - known_providers or (earmark.document or "") not in documents | {""}:
         return Reason.EARMARK_UNKNOWN
     return None
-
-
-def _barred_before(policy: SplitPolicy, on: datetime.date) -> Period:
-    if policy.time_barred_before is not None:
-        return policy.time_barred_before
-    return barred_before(on) if policy.limitation_applies else Period(0)
 
 
 # Charges -------------------------------------------------------------------------------------------------------------

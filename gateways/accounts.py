@@ -1,24 +1,20 @@
 """The JSON door for readers: an account's balance, its ledger page by page, its live events."""
 
-import base64
-import binascii
 from typing import TYPE_CHECKING, Literal
 
 from aiohttp import web
 
 from actors.messages import AccountView
 from engine.account import Status
-from engine.ids import AccountId, Period, period_text
+from engine.ids import Period, period_text
 from gateways import live, replies, text_rules, wire
+from gateways.paging import cursor_of, limit_of, number_after
 from gateways.problems import Refused
 from gateways.requests import caller
 from gateways.wire import AccountReply, LedgerPage, OpenItemReply, event_view
 
 if TYPE_CHECKING:
     from gateways.app import Doors
-
-_PAGE = 50
-_PAGE_MAX = 200
 
 
 class Accounts:
@@ -37,7 +33,7 @@ class Accounts:
         """`GET /v1/accounts/{number}/ledger?limit=&after=`: every event, oldest first, by opaque cursor."""
         caller(request, self._connections, "read")
         view = await self._view(request)
-        limit, after_seq = _limit(request), _cursor(request, view.account)
+        limit, after_seq = limit_of(request), number_after(request, view.account)
         receipts = await self._router.history(view.account, after_seq, limit + 1)
         if receipts is None:
             raise Refused("unavailable", retry_after_s=1)
@@ -85,31 +81,3 @@ def reply_of(view: AccountView) -> AccountReply:
             for item in view.items
         ],
     )
-
-
-def _limit(request: web.Request) -> int:
-    text = request.query.get("limit", str(_PAGE))
-    if not (text.isascii() and text.isdecimal() and len(text) <= 3 and 1 <= int(text) <= _PAGE_MAX):
-        raise Refused("field-invalid", "limit", limit_max=_PAGE_MAX)
-    return int(text)
-
-
-def cursor_of(account: AccountId, seq: int) -> str:
-    """Make the opaque cursor after an event of an account."""
-    return base64.urlsafe_b64encode(f"{account}/{seq}".encode()).decode().rstrip("=")
-
-
-def _cursor(request: web.Request, account: AccountId) -> int:
-    """Read a cursor: exactly what `cursor_of` makes for this account; base64 alone reads over foreign signs."""
-    text = request.query.get("after")
-    if text is None:
-        return 0
-    try:
-        decoded = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
-    except (binascii.Error, ValueError):
-        raise Refused("cursor-invalid", "after") from None
-    _, _, seq = decoded.rpartition("/")
-    is_number = seq.isascii() and seq.isdecimal() and len(seq) <= 10
-    if not is_number or cursor_of(account, int(seq)) != text:
-        raise Refused("cursor-invalid", "after")
-    return int(seq)

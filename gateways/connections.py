@@ -13,12 +13,13 @@ from prometheus_client import Gauge
 from engine.ids import SourceId
 from engine.limits import PAYMENT_KOPECKS_MAX
 from engine.policy import Commission
+from engine.registers import RegisterTerms
 from gateways.networks import AllowList, read_networks
 from gateways.processors.dialects import all_dialects, secrets_of_all, terms_of
 
 _log = logging.getLogger("kopeck.gateway")
 _UNREADABLE = Gauge("kopeck_gateway_connections_unreadable", "Connections whose settings cannot be read")
-Scope = Literal["pay", "read", "reverse", "bill", "operate"]
+Scope = Literal["pay", "read", "reverse", "bill", "export", "operate"]
 Shown = Literal["debt", "name", "address"]
 JSON = "json"
 """The dialect of our own JSON door; every other is a processor's."""
@@ -32,13 +33,15 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     Two API keys, or two passwords of one login, may be valid at once, so that they can be rotated; only digests are
     kept (SHA-256 hex of keys and passwords that we made ourselves, long and random). Empty `allow_networks` admits
     every address; `trusted_proxies` are addresses whose `X-Forwarded-For` is believed. `billing`: whose files a key
-    with the scope "bill" may send and see.
+    with the scope "bill" may send and see, and with "export" whose accounts it is told; `provider`: whose lines alone.
+    With neither, exports are for operators.
 
     Of processors: `terms` are the dialect's own (see `gateways.processors`). `commission` replaces that of the
     accounts' agreements. `shown`: what a payer sees at the check; names and addresses are masked. `keep_if_unknown`:
     money for a number that we do not know is kept as unidentified, not refused. `utc_offset_minutes` is the clock of
     its dates, and by that clock its operating day ends at `cut_off`. Checks are limited for each gateway, those that
-    found nothing more tightly: whoever tries number after number is stopped.
+    found nothing more tightly: whoever tries number after number is stopped. `register`: how its registers are read
+    and matched.
     Units: kopecks.
     """
 
@@ -56,12 +59,14 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     amount_kopecks_min: int = 1
     amount_kopecks_max: int = PAYMENT_KOPECKS_MAX
     billing: str = ""
+    provider: str = ""
     terms: dict[str, Any] = {}
     commission: Commission | None = None
     shown: tuple[Shown, ...] = ("debt",)
     keep_if_unknown: bool = False
     utc_offset_minutes: int = 180
     cut_off: datetime.time = datetime.time(0)
+    register: RegisterTerms = RegisterTerms()
     checks_a_minute: int = 6_000
     missed_checks_a_minute: int = 120
 
@@ -70,8 +75,8 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         read_networks((*self.allow_networks, *self.trusted_proxies))
         if abs(self.utc_offset_minutes) > _OFFSET_MINUTES_MAX:
             raise ValueError("utc_offset_minutes is at most 14 hours")
-        if self.cut_off.tzinfo is not None:
-            raise ValueError("cut_off is a time of the connection's own clock, without a zone")
+        if self.cut_off.tzinfo is not None or self.cut_off.second or self.cut_off.microsecond:
+            raise ValueError("cut_off is a time of the connection's own clock, in whole minutes, without a zone")
         if self.checks_a_minute < 1 or self.missed_checks_a_minute < 1:
             raise ValueError("checks_a_minute and missed_checks_a_minute are at least 1")
 

@@ -7,21 +7,18 @@ import msgspec
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, select_autoescape
 
+from gateways.export_wire import AccountRecord, BalanceRecord, ChargeRecord, PaymentRecord, ReadingRecord
 from gateways.imports import ImportReply, RowFinding, RowReply, RowsPage
 from gateways.problems import PROBLEMS, Refused, wants_english
+from gateways.register_wire import CasePage, DayReportReply, RegisterPage, RegisterReply
 from gateways.wire import AccountReply, BatchResult, EventView, LedgerPage, PaymentRequest, ReversalRequest
 
+_RECORDS = (AccountRecord, ChargeRecord, PaymentRecord, BalanceRecord, ReadingRecord)
 _TYPES = (
-    PaymentRequest,
-    ReversalRequest,
-    EventView,
-    AccountReply,
-    LedgerPage,
-    BatchResult,
-    ImportReply,
-    RowsPage,
-    RowReply,
-    RowFinding,
+    *(PaymentRequest, ReversalRequest, EventView, AccountReply, LedgerPage, BatchResult),
+    *(ImportReply, RowsPage, RowReply, RowFinding),
+    *(RegisterReply, RegisterPage, CasePage, DayReportReply),
+    *_RECORDS,
 )
 EXAMPLE_PAYMENT = {
     "txn_id": "T-000123",
@@ -98,8 +95,10 @@ def _paths() -> dict[str, Any]:
             "get": events
             | {"parameters": [number, _parameter("Last-Event-ID", "header", "Продолжить после этого номера")]}
         },
+        "/v1/export/{kind}": {"get": _export()},
         "/v1/status": {"get": status},
         **_import_paths(),
+        **_register_paths(),
     }
 
 
@@ -127,6 +126,63 @@ def _import_paths() -> dict[str, Any]:
         "/v1/imports/{id}/protocol": {"get": protocol},
         "/v1/imports/{id}/rows": {"get": _operation("Что стало с каждой строкой", RowsPage, parameters=pages)},
     }
+
+
+def _register_paths() -> dict[str, Any]:
+    file = _parameter("id", "path", "Номер файла")
+    pages = [_parameter("limit", "query", "Не больше 200"), _parameter("after", "query", "Указатель")]
+    connection = _parameter("connection", "query", "Подключение; чужое — только оператору")
+    upload = _operation(
+        "Передать реестр принятых платежей или выписку банка: тело — сам файл",
+        RegisterReply,
+        created=True,
+        parameters=[
+            _parameter("name", "query", "Имя файла"),
+            _parameter("profile", "query", "Как записан файл; без него — как в договоре"),
+            _parameter("day", "query", "Операционный день, ГГГГ-ММ-ДД; без него — по строкам"),
+            connection,
+        ],
+    )
+    upload["requestBody"] = {
+        "required": True,
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+    listing = _operation("Реестры и выписки, новые впереди", RegisterPage, parameters=[*pages, connection])
+    report = _operation(
+        "Сверка операционного дня до копейки",
+        DayReportReply,
+        parameters=[_parameter("date", "query", "Операционный день, ГГГГ-ММ-ДД"), connection],
+    )
+    return {
+        "/v1/registers": {"post": upload, "get": listing},
+        "/v1/registers/report": {"get": report},
+        "/v1/registers/{id}": {"get": _operation("Файл и исходы его строк", RegisterReply, parameters=[file])},
+        "/v1/registers/{id}/cases": {
+            "get": _operation("Дела по реестру: что не сошлось", CasePage, parameters=[file, *pages])
+        },
+    }
+
+
+def _export() -> dict[str, Any]:
+    described = _operation(
+        "Выгрузка: запись на строку, только свои строки, с любого указателя",
+        ChargeRecord,
+        parameters=[
+            _parameter("kind", "path", "accounts, charges, payments, balances, readings"),
+            _parameter("format", "query", "ndjson или csv; иначе по Accept"),
+            _parameter("after", "query", "Указатель записи или Kopeck-Position прошлой выгрузки"),
+            _parameter("since", "query", "Записанное с этого момента, RFC 3339; charges, payments, readings"),
+            _parameter("period", "query", "Месяц, ГГГГ-ММ"),
+            _parameter("provider", "query", "Код поставщика"),
+        ],
+    )
+    reply = described["responses"]["200"]
+    reply["headers"] = {"Kopeck-Position": {"schema": {"type": "string"}}}
+    reply["content"] = {
+        "application/x-ndjson": {"schema": {"oneOf": [_ref(record) for record in _RECORDS]}},
+        "text/csv": {"schema": {"type": "string"}},
+    }
+    return described
 
 
 def _operation(
@@ -235,7 +291,9 @@ _KINDS = {
     "integer": "целое",
     "boolean": "да или нет",
     "null": "null",
+    "date": "дата",
     "date-time": "момент времени",
+    "binary": "файл",
 }
 _CSP = "default-src 'none'; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
 

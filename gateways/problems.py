@@ -56,6 +56,8 @@ PROBLEMS = _table(
     Problem("account-closed", 422, "Лицевой счёт закрыт", "The account is closed"),
     Problem("account-exists", 409, "Лицевой счёт уже открыт", "The account is open already"),
     Problem("policy-missing", 422, "Для счёта не задан порядок расщепления", "No splitting policy is in force"),
+    Problem("connection-unknown", 404, "Такого подключения нет", "There is no such connection"),
+    Problem("register-unknown", 404, "Такого реестра нет", "There is no such register"),
     Problem("payment-unknown", 404, "Платёж не найден", "There is no such payment"),
     Problem("already-reversed", 409, "Платёж уже отменён", "The payment is reversed already"),
     Problem("reversal-too-large", 422, "Сумма возврата больше остатка платежа", "More than is left of the payment"),

@@ -11,11 +11,15 @@ from actors.garbage import collect_seldom
 from actors.import_desk import open_desk
 from actors.messages import Payer
 from actors.notices import NoticeListener
+from actors.register_desk import RegisterDesk
+from actors.register_intake import Place
 from actors.settings import Settings
 from engine.ids import AccountId
 from gateways.app import Doors, Readiness, build_app, serve
 from gateways.connections import Connections, Row
 from gateways.processors.entrance import check_exposure
+from gateways.register_port import RegisterPort
+from storage.archive import Archive
 
 _RELOAD_PAUSE_S = 2.0
 _log = logging.getLogger("kopeck.gateway")
@@ -30,6 +34,7 @@ class GatewayProcess:
         self._database_url = database_url
         self._installation = Installation(settings, database_url)
         self._listener = NoticeListener(redis_url)
+        self._place = Place(database_url, Archive(settings.archive_folder), self._installation.router)
         self._connections = Connections()
         self._tasks: list[asyncio.Task[None]] = []
         collect_seldom()
@@ -50,8 +55,10 @@ class GatewayProcess:
             collect_metrics=self._collect_metrics,
             readiness=self._readiness,
             status=self._installation.status,
+            exports=self._installation.exports,
             payer=self._payer,
             imports=open_desk(self._settings, self._database_url),
+            registers=RegisterPort(RegisterDesk(self._place, self._settings.register_bytes_max)),
         )
         self._runner, port = await serve(build_app(doors), self._settings.host, self._settings.port)
         return port

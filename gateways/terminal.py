@@ -11,6 +11,7 @@ from actors.client import Router
 from engine.charge import Kind
 from engine.commands import AcceptPayment, Earmark, EarmarkLine, ReversePayment, fingerprint
 from engine.ids import SEQ_SPAN, PaymentId, Period, ProviderId, ServiceCode, parse_period
+from engine.registers import CHANNEL as REGISTER_CHANNEL
 from gateways import replies, text_rules, wire
 from gateways.connections import Connection, Connections
 from gateways.middleware import REQUEST_ID
@@ -118,6 +119,8 @@ def to_command(asked: PaymentRequest, connection: Connection) -> AcceptPayment:
         and not connection.amount_kopecks_min <= asked.amount_kopecks <= connection.amount_kopecks_max
     ):
         raise Refused("amount-outside-contract", "amount_kopecks")
+    if asked.channel == REGISTER_CHANNEL:
+        raise Refused("field-invalid", "channel", reason="reserved for payments that registers bring")
     account = text_rules.account_number(asked.account)
     accepted_at_us = wire.micros(asked.accepted_at)
     return AcceptPayment(

@@ -1,6 +1,7 @@
 """Files that came in: registered once by sender and content, and what has become of them."""
 
 import datetime
+from collections.abc import Sequence
 
 import msgspec
 
@@ -83,5 +84,17 @@ async def unfinished(database_url: str) -> list[ReceivedFile]:
     async with connected(database_url) as connection:
         rows = await connection.fetch(
             "SELECT * FROM received_files WHERE state NOT IN ('done', 'refused') ORDER BY file"
+        )
+    return [ReceivedFile(**row) for row in rows]
+
+
+async def page(database_url: str, kinds: Sequence[str], sender: str, below: int, limit: int) -> list[ReceivedFile]:
+    """Return files of these kinds, newest first, below a number (0: from the newest); of one sender unless empty."""
+    async with connected(database_url) as connection:
+        rows = await connection.fetch(
+            """SELECT * FROM received_files
+            WHERE kind = ANY($1::text[]) AND ($2 = '' OR sender = $2) AND ($3::bigint = 0 OR file < $3)
+            ORDER BY file DESC LIMIT $4""",
+            *(kinds, sender, below, limit),
         )
     return [ReceivedFile(**row) for row in rows]

@@ -56,3 +56,18 @@ async def put_holders(database_url: str, holders: Sequence[tuple[str, int, str, 
             SELECT * FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::int[]) ON CONFLICT DO NOTHING""",
             *map(list, zip(*holders, strict=True)),
         )
+
+
+class Names(msgspec.Struct, frozen=True):
+    """What people call services and providers, by code."""
+
+    services: dict[str, str] = {}
+    providers: dict[str, str] = {}
+
+
+async def read_names(database_url: str) -> Names:
+    """Read the names of all services and providers."""
+    async with connected(database_url) as connection:
+        services = await connection.fetch("SELECT service, name FROM services")
+        providers = await connection.fetch("SELECT provider, name FROM providers")
+    return Names(dict(map(tuple, services)), dict(map(tuple, providers)))

@@ -1,7 +1,11 @@
-"""Actors' logic is plain Python: a test here that started Ray would be a mistake, and fails."""
+"""Actors are plain Python: a test here that started Ray would be a mistake, and fails. Postgres is the real one."""
 
 import pytest
 import ray
+
+from tests.storage.conftest import database, empty_database, home, postgres
+
+__all__ = ["database", "empty_database", "home", "postgres"]
 
 
 @pytest.fixture(autouse=True)

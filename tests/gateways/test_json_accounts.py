@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 import yarl
 
-from gateways.accounts import cursor_of
+from gateways.paging import cursor_of
 from tests.gateways.json_stage import (
     CLOSED,
     ELSEWHERE,

@@ -78,3 +78,9 @@ def database(empty_database: str) -> str:
     """The URL of a new database with the schema and two shards."""
     asyncio.run(prepare(empty_database))
     return empty_database
+
+
+async def prepare(database_url: str) -> None:
+    """Give a database the schema and two shards."""
+    await migrate(database_url)
+    await ensure_shards(database_url, 2)

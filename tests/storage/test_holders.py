@@ -3,15 +3,14 @@
 import pytest
 
 from engine.ids import AccountId
-from engine.master import House
-from storage import master, reference
+from storage import reference
 from storage.errors import NotDone
 from storage.holders import Holders
+from tests.storage.houses import put_houses
 
 
 async def test_a_holder_is_found_by_account(database: str) -> None:
-    house = House(house=1, address="г. Энск, ул. Мира, д. 1", guid="", oktmo="", postal_code="", cadastral_number="")
-    await master.put(database, [house], master.BY_PROGRAM)
+    await put_houses(database, "г. Энск, ул. Мира, д. 1")
     await reference.put_holders(database, [("007", 1, "2", "Иванов Пётр Семёнович", 5_400)])
     holders = Holders(database)
     try:

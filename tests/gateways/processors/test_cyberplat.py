@@ -1,6 +1,6 @@
 """CyberPlat: what its signature covers, its own codes, and the life of a payment that is cancelled."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 import pytest_asyncio
@@ -59,7 +59,9 @@ async def test_the_signature_is_over_the_bytes_as_sent(stage: Stage, door: Clien
     ],
     ids=["amount", "order", "escape", "longer", "no hex", "none", "empty", "after it", "name"],
 )
-async def test_what_was_changed_on_the_way_pays_nothing(stage: Stage, door: Client, change) -> None:  # type: ignore[no-untyped-def]
+async def test_what_was_changed_on_the_way_pays_nothing(
+    stage: Stage, door: Client, change: Callable[[str], str]
+) -> None:
     sent = driver.signed(PAY.replace("100.00", "100%2E00") if change("%2E") == "." else PAY)
     answer = await ask(door, driver, sent._replace(target=change(sent.target)))
     assert answer.code == "-4"

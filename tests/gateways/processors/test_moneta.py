@@ -1,7 +1,7 @@
 """MONETA.Assistant: the published signatures, test mode, and money that cannot be refused any more."""
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from urllib.parse import urlencode
 
 import pytest
@@ -78,7 +78,9 @@ async def test_the_published_payment_is_taken_over_the_wire(stage: Stage) -> Non
 
 @pytest.mark.parametrize("change", [str.upper, str.lower], ids=["upper", "lower"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_a_signature_may_be_of_any_case_and_method(stage: Stage, door: Client, change, method: str) -> None:  # type: ignore[no-untyped-def]
+async def test_a_signature_may_be_of_any_case_and_method(
+    stage: Stage, door: Client, change: Callable[[str], str], method: str
+) -> None:
     form = urlencode(PAY | {"MNT_SIGNATURE": change(signature_of(PAY, "QWERTY"))})
     posted = Sent("POST", "/moneta", form.encode(), {"Content-Type": "application/x-www-form-urlencoded"})
     assert await send(door, posted if method == "POST" else Sent("GET", f"/moneta?{form}")) == (200, b"SUCCESS")
