@@ -53,11 +53,15 @@ class Stalled(Exception):
 
 
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
-    """How hard an import may push. `share_percent` of the time at most is spent waiting for the shards."""
+    """How hard an import may push: it works for `share_percent` of the time at most, and rests for the others."""
 
-    burst_commands: int = 128
+    burst_commands: int = 64
     share_percent: int = 50
     silence_s_max: float = 120.0
+
+    def rest_s(self, worked_s: float) -> float:
+        """How long to rest after working for so long."""
+        return worked_s * (100 - self.share_percent) / self.share_percent
 
 
 class Poster:
@@ -74,8 +78,7 @@ class Poster:
         for first in range(0, len(commands), size):
             begun = time.monotonic()
             outcomes += await self._insist(commands[first : first + size])
-            rest_percent = 100 - self._pace.share_percent
-            await asyncio.sleep((time.monotonic() - begun) * rest_percent / self._pace.share_percent)
+            await asyncio.sleep(self._pace.rest_s(time.monotonic() - begun))
         return outcomes
 
     async def _insist(self, commands: Sequence[AnyCommand]) -> list[Outcome]:

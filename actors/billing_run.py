@@ -33,7 +33,11 @@ from storage.errors import StorageError
 from storage.received import ReceivedFile
 
 _PROBLEM_FINDINGS_MAX = 20
-_PLANS = {"charges": plan_charges, "payments": plan_payments, "accounts": plan_accounts}
+_PLANS: dict[str, Callable[[Job, AccountWork], list[Step]]] = {
+    "charges": plan_charges,
+    "payments": plan_payments,
+    "accounts": plan_accounts,
+}
 MOSCOW = datetime.timezone(datetime.timedelta(hours=3))
 """Whose date decides what lies in the future; senders to the east are allowed a day."""
 
@@ -63,7 +67,8 @@ class Importer:
         observer: Observer = UNSEEN,
     ) -> None:
         self.place = place
-        self._poster = Poster(router, pace or Pace())
+        self._pace = pace or Pace()
+        self._poster = Poster(router, self._pace)
         self._accounts_a_chunk = accounts_a_chunk
         self._observer = observer
 
@@ -117,7 +122,7 @@ class Importer:
         if not path.is_file():
             raise LookupError(f"file {file.file} is not in the archive")
         reading = Reading(path, profile, file.received_at.astimezone(MOSCOW).date())
-        await billing_stage.stage(session, file.file, reading, self._observer.advance)
+        await billing_stage.stage(session, file.file, reading, self._pace, self._observer.advance)
 
     async def _refuse(self, session: Session, file: ReceivedFile) -> bool:
         """Refuse a file with errors of the whole, and tell which lines; nothing of it has been posted."""
@@ -137,7 +142,7 @@ class Importer:
         await billing_waiting.begin_posting(session, file, codes, periods, is_whole=is_whole)
 
     async def _post(self, session: Session, file: ReceivedFile) -> None:
-        """Post what is left, a chunk at a time; the next one is read while this one is on its way."""
+        """Post what is left, a chunk at a time; the next one is read and planned while this one is on its way."""
         run = await billing.find_run(session, file.file)
         assert run is not None, "posting has begun"
         if file.kind not in _PLANS:
@@ -145,26 +150,35 @@ class Importer:
         self._observer.begin("posting", run.accounts)
         self._observer.advance(run.posted)
         codes = await billing_waiting.read_codes(session, file.file)
-        job = job_of(session.billing, file, codes, removes=run.is_whole)
-        works = await self._work_after(session, file, run, run.cursor)
+        posting = _Posting(session, file, run, job_of(session.billing, file, codes, removes=run.is_whole))
+        works, steps = await self._after(posting, run.cursor)
         while works:
             chunk = Chunk((work.account, work.billed) for work in works)
-            steps = [step for work in works for step in _plan(file.kind, job, work)]
-            following = asyncio.ensure_future(self._work_after(session, file, run, works[-1].account))
+            following = asyncio.ensure_future(self._after(posting, works[-1].account))
             try:
                 await chunk.post(self._poster, steps)
             finally:
                 await asyncio.gather(following, return_exceptions=True)
             await billing_work.save(session, file.file, chunk.progress(works[-1].account, len(works)))
             self._observer.advance(len(works))
-            works = following.result()
+            works, steps = following.result()
 
-    async def _work_after(self, session: Session, file: ReceivedFile, run: Run, cursor: str) -> list[AccountWork]:
+    async def _after(self, posting: "_Posting", cursor: str) -> tuple[list[AccountWork], list[Step]]:
+        """Read and plan the accounts after a cursor; none is the end."""
+        session, file, run, job = posting
         accounts = await billing_work.next_accounts(
             session, file, cursor, self._accounts_a_chunk, periods=run.periods, is_whole=run.is_whole
         )
-        return await billing_work.read_work(session, file.file, accounts, run.periods) if accounts else []
+        if not accounts:
+            return [], []
+        works = await billing_work.read_work(session, file.file, accounts, run.periods)
+        return works, [step for work in works for step in _PLANS[file.kind](job, work)]
 
 
-def _plan(kind: str, job: Job, work: AccountWork) -> list[Step]:
-    return _PLANS[kind](job, work)
+class _Posting(NamedTuple):
+    """What does not change while a file is posted."""
+
+    session: Session
+    file: ReceivedFile
+    run: Run
+    job: Job

@@ -2,6 +2,7 @@
 
 import asyncio
 import getpass
+import os
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
@@ -28,6 +29,8 @@ from storage.received import ReceivedFile
 
 _TRIAL_ROWS = 20
 _BUSY_PAUSE_S = 0.5
+_NICENESS = 10
+"""Beside payers an import takes only the processor time that nobody else wants."""
 UNHINDERED = Pace(burst_commands=1_024, share_percent=100)
 """The pace where nobody pays: a system that was started for the import alone."""
 
@@ -79,7 +82,7 @@ async def import_file(settings: Settings, delivery: Delivery, file: Path, *, qui
         except (Wrong, NoSuchProfile, ValueError) as error:
             fail(Exit.USAGE, str(error))
         if is_new:
-            with _watched(quiet=quiet) as observer:
+            with watched(quiet=quiet) as observer:
                 importer = Importer(place, router, pace, observer=observer)
                 await _run(importer, delivery.billing, taken.file)
         done = await received.find(database_url, taken.file)
@@ -102,7 +105,7 @@ async def _run(importer: Importer, name: str, file: int) -> None:
 async def resume(settings: Settings, name: str, *, quiet: bool) -> int:
     """Go on with what was broken off, of one billing or of all; return how many files are not done even so."""
     async with _system(settings) as (database_url, router, pace):
-        with _watched(quiet=quiet) as observer:
+        with watched(quiet=quiet) as observer:
             importer = Importer(Place(database_url, archive_of(settings)), router, pace, observer=observer)
             for each in [name] if name else await billing.billings_at_work(database_url):
                 try:
@@ -117,6 +120,7 @@ async def resume(settings: Settings, name: str, *, quiet: bool) -> int:
 async def _system(settings: Settings) -> AsyncIterator[tuple[str, Router, Pace]]:
     """The running system, where payers go first, or one without doors, started for this."""
     if run_file.read(settings.home) is not None:
+        os.nice(_NICENESS)
         async with joined(settings) as (running_file, router):
             yield running_file.database_url, router, Pace()
         return
@@ -125,7 +129,7 @@ async def _system(settings: Settings) -> AsyncIterator[tuple[str, Router, Pace]]
 
 
 @contextmanager
-def _watched(*, quiet: bool) -> Iterator[Observer]:
+def watched(*, quiet: bool) -> Iterator[Observer]:
     """A progress bar for each step of a run."""
     with ExitStack() as stack:
         bars = _Bars(stack, quiet=quiet)

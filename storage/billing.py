@@ -71,6 +71,13 @@ def is_name(text: str) -> bool:
     return _NAME.fullmatch(text) is not None
 
 
+_MODEST = """
+    SELECT set_config('max_parallel_workers_per_gather', '0', false),
+        set_config('max_parallel_maintenance_workers', '0', false), set_config('work_mem', '64MB', false),
+        set_config('jit', 'off', false)"""
+"""An import has one core of the database at most: the others are the payers'."""
+
+
 class Session:
     """The exclusive right to work on one billing's files, and the connection that holds it."""
 
@@ -90,6 +97,7 @@ async def exclusive(database_url: str, billing: str) -> AsyncIterator[Session | 
         found = await _find(connection, billing)
         if found is None:
             raise LookupError(f"there is no billing {billing}")
+        await connection.execute(_MODEST)
         taken = await connection.fetchval("SELECT pg_try_advisory_lock($1, hashtext($2))", _LOCK_SPACE, billing)
         yield Session(connection, found) if taken else None
 

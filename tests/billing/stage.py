@@ -37,6 +37,11 @@ CHARGES_HEADER = "ACCOUNT;PERIOD;SERVICE;PROVIDER_INN;KIND;OPENING;ACCRUED;PENAL
 CODES = {"service": {"1": "HEAT", "2": "WATER"}, "provider": {"77": "P1", "78": "P2"}}
 """What the billing's codes mean; its other codes mean nothing to anybody yet."""
 
+_CONFIRM = """
+    INSERT INTO mappings (source, kind, code, name, attributes, master_id, status, confidence_percent, method,
+        valid_from, proposed_by, decided_by, decided_at)
+    SELECT $1, kind, code, '', '{}', master, 'confirmed', 100, 'manual', '2000-01-01', 'one', 'two', now()
+    FROM unnest($2::text[], $3::text[], $4::text[]) AS meant(kind, code, master) ON CONFLICT DO NOTHING"""
 QUICK = Pace(burst_commands=1_000, share_percent=100, silence_s_max=5.0)
 
 
@@ -124,20 +129,18 @@ class Stage:
 
     async def confirm(self, kind: str, code: str, master: str) -> None:
         """Two persons confirm what a code means."""
-        await self.execute(
-            """INSERT INTO mappings (source, kind, code, name, attributes, master_id, status, confidence_percent,
-                    method, valid_from, proposed_by, decided_by, decided_at)
-                VALUES ($1, $2, $3, '', '{}', $4, 'confirmed', 100, 'manual', '2000-01-01', 'one', 'two', now())
-                ON CONFLICT DO NOTHING""",
-            *(NAME, kind, code, master),
-        )
+        await self.execute(_CONFIRM, NAME, [kind], [code], [master])
+
+    async def confirm_all(self) -> None:
+        """The same for every code that the billing begins with."""
+        rows = [(kind, code, master) for kind, meanings in CODES.items() for code, master in meanings.items()]
+        await self.execute(_CONFIRM, NAME, *map(list, zip(*rows, strict=True)))
 
     async def execute(self, statement: str, *values: Any) -> None:
+        """Do something by hand, saying who and why as master data want it."""
         connection = await asyncpg.connect(self.database_url)
         async with connection.transaction():
-            await connection.execute(
-                "SELECT set_config('kopeck.who', 'test', true), set_config('kopeck.why', 'x', true)"
-            )
+            await connection.execute("SELECT set_config('kopeck.who', 'a', true), set_config('kopeck.why', 'b', true)")
             await connection.execute(statement, *values)
         await connection.close()
 
@@ -165,9 +168,7 @@ async def open_stage(database_url: str, folder: Path) -> AsyncIterator[Stage]:
         ways = {number: Transport(shard.accept, shard.read) for number, shard in zip(SHARDS, shards, strict=True)}
         router.update(Routes(table.version + 1, table.shards), ways)
         stage = Stage(database_url, folder, router)
-        for kind, meanings in CODES.items():
-            for code, master in meanings.items():
-                await stage.confirm(kind, code, master)
+        await stage.confirm_all()
         yield stage
 
 

@@ -16,7 +16,7 @@ import pytest
 from actors.client import Router
 from engine.commands import AnyCommand
 from engine.outcomes import Outcome
-from storage import billing
+from storage import billing, billing_work
 from storage.billing import Session
 from storage.errors import NotDone
 from tests.billing.stage import NAME, Stage, charge, charges
@@ -31,6 +31,7 @@ FILE = charges(
     )
 )
 CORRECTED = FILE.replace(b",10;", b",11;")
+ADDED = charges(charge(account, "1", "77", "1,00", document="MORE") for account in ACCOUNTS)
 TOTAL = """SELECT coalesce(sum(amount_kopecks), 0)::bigint FROM events WHERE kind IN (3, 4, 5)"""
 MOVED = 200_000
 """What a terminal pays to every account between the file and its correction."""
@@ -102,7 +103,7 @@ async def run_to_the_end(stage: Stage, monkeypatch: pytest.MonkeyPatch, *, after
     raise AssertionError("it never came to its end")
 
 
-async def expected_total(stage: Stage) -> int:
+def expected_total() -> int:
     """What the file says, without the rows that wait."""
     sums = 0
     for number in range(len(ACCOUNTS)):
@@ -123,7 +124,12 @@ async def test_a_run_that_dies_at_every_statement_and_batch_ends_the_same(
     for number in (file.file, corrected.file):
         done = await stage.file(number)
         assert (done.state, done.rows_accepted, done.rows_rejected, done.rows_waiting) == ("done", 21, 0, 3)
-    assert await stage.count(TOTAL) == await expected_total(stage)
+    added, _ = await stage.receive(ADDED, mode="delta")
+    assert await run_to_the_end(stage, monkeypatch, after=after) > 10
+    assert (await stage.file(added.file)).rows_accepted == len(ACCOUNTS)
+    assert await stage.count(TOTAL) == expected_total() + 100 * len(ACCOUNTS)
+    await stage.take(CORRECTED.replace(b",11;", b",12;"))
+    assert await stage.count(TOTAL) == expected_total() + len(ACCOUNTS)
     assert await stage.is_clean()
 
 
@@ -132,8 +138,30 @@ async def test_a_release_that_dies_anywhere_ends_the_same(stage: Stage, monkeypa
     await stage.confirm("service", "waste", "WASTE")
     assert await run_to_the_end(stage, monkeypatch, after=True) > 3
     waited = sum((200 + number) * 100 + 55 for number in range(0, len(ACCOUNTS), 4))
-    assert await stage.count(TOTAL) == await expected_total(stage) + waited
+    assert await stage.count(TOTAL) == expected_total() + waited
     assert await stage.count("SELECT count(*) FROM billing_holds") == 0
+    assert await stage.is_clean()
+
+
+async def test_a_code_that_is_confirmed_meanwhile_changes_no_command_of_a_run_that_died(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everything was asked and nothing noted; the next run must ask the same, and release afterwards."""
+    file, _ = await stage.receive(FILE)
+
+    async def die(*_: object) -> None:
+        raise Died
+
+    with monkeypatch.context() as dying:
+        dying.setattr(billing_work, "save", die)
+        with pytest.raises(Died):
+            await stage.importer(accounts_a_chunk=len(ACCOUNTS)).run(NAME)
+    await stage.confirm("service", "waste", "WASTE")
+    await stage.importer().run(NAME)
+    assert (await stage.file(file.file)).rows_rejected == 0
+    await stage.importer().run(NAME)
+    assert (await stage.file(file.file)).rows_waiting == 0
+    assert await stage.count("SELECT count(*) FROM events WHERE kind = 4 AND account = $1", ACCOUNTS[0]) > 0
     assert await stage.is_clean()
 
 
