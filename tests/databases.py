@@ -84,9 +84,4 @@ def prepared(postgres: EmbeddedPostgres) -> str:
 @pytest.fixture
 def database(postgres: EmbeddedPostgres, prepared: str) -> str:
     """The URL of a new database with the schema and two shards."""
-<<<<<<< HEAD:tests/databases.py
     return new_database(postgres, prepared)
-=======
-    asyncio.run(prepare(empty_database))
-    return empty_database
->>>>>>> penalties:tests/storage/conftest.py
