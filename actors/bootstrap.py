@@ -148,9 +148,9 @@ class Installation:
         return f"shards without a lease: {', '.join(silent)}" if silent else ""
 
     async def samples_of_others(self, name: str) -> list[bytes]:
-        """Ask every shard and every gateway but `name` for its metrics; who does not answer is left out."""
+        """Ask every shard, every gateway but `name` and the intake for its metrics; the silent are left out."""
         names = [f"shard-{shard}" for shard in self.router.lanes]
-        names += [f"gateway-{index}" for index in range(1, self._settings.gateways + 1)]
+        names += [*(f"gateway-{index}" for index in range(1, self._settings.gateways + 1)), "intake"]
         answers = await asyncio.gather(*(self._samples_of(other) for other in names if other != name))
         return [answer for answer in answers if answer is not None]
 

@@ -214,3 +214,8 @@ def _import(
     else:
         imports.show_one(done)
     sys.exit(Exit.DONE if done.state == "done" and not done.rows_rejected else Exit.WRONG)
+
+
+app.command(
+    "cli.register_commands:import_register", name="register", help="Take an agent's register or a bank statement."
+)
