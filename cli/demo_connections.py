@@ -18,6 +18,7 @@ _JSON_SENDERS: dict[str, tuple[Scope, ...]] = {
     "operator": ("pay", "read", "reverse", "operate"),
 }
 _OSMP_SENDERS = {"qiwi": "terminal", "kassa": "kiosk"}
+_BILLINGS = ("uyutny-dvor", "domovoy", "roshcha")
 _CHECKS_A_MINUTE = 10_000_000
 """The demonstration and load tests check as fast as they can; a contract's own pace is far slower."""
 
@@ -49,7 +50,7 @@ def _with_secrets(old: DemoFile | None, base_url: str) -> DemoFile:
     """Keep the secrets of an earlier time, make those that it lacks."""
     old = old or DemoFile(base_url=base_url, api_keys={}, basic={})
     demo = DemoFile(base_url=base_url, api_keys={}, basic={})
-    for name in _JSON_SENDERS:
+    for name in (*_JSON_SENDERS, *_BILLINGS):
         demo.api_keys[name] = old.api_keys.get(name) or made_at_random()
     for name in _OSMP_SENDERS:
         password = old.basic.get(name, {}).get("password") or made_at_random()
@@ -86,6 +87,14 @@ def _password() -> dict[str, str]:
 def wanted_of(demo: DemoFile) -> list[tuple[str, str, Settings]]:
     """Make the connections that a demo file speaks to: name, dialect, settings."""
     wanted: list[tuple[str, str, Settings]] = [
+        (
+            name,
+            "json",
+            {"scopes": ["bill", "export"], "billing": name, "api_keys_sha256": [digest_of(demo.api_keys[name])]},
+        )
+        for name in _BILLINGS
+    ]
+    wanted += [
         (name, "json", {"scopes": scopes, "api_keys_sha256": [digest_of(demo.api_keys[name])]})
         for name, scopes in _JSON_SENDERS.items()
     ]

@@ -165,17 +165,17 @@ def life_of(seed: int, index: int, last: Period, now_us: int) -> Iterator[AnyCom
 def _bills(home: Flat, period: Period, chance: random.Random, now_us: int) -> Iterator[PostCharges]:
     """The month's bill, and capital repair in a document of its own, as its law wants it."""
     lines = [
-        ChargeLine(service, provider, _charge(home, service, chance))
+        ChargeLine(service, provider, charge(home, service, chance))
         for service, provider in home.services
         if service != _CAPITAL_REPAIR
     ]
     yield _bill(home, period, lines, "bill", now_us)
     for service, provider in home.services:
         if service == _CAPITAL_REPAIR:
-            yield _bill(home, period, [ChargeLine(service, provider, _charge(home, service, chance))], "kr", now_us)
+            yield _bill(home, period, [ChargeLine(service, provider, charge(home, service, chance))], "kr", now_us)
 
 
-def _charge(home: Flat, service: ServiceCode, chance: random.Random) -> int:
+def charge(home: Flat, service: ServiceCode, chance: random.Random) -> int:
     if service in TARIFFS.per_area:
         return TARIFFS.per_area[service] * home.area_dm2 // 100
     return TARIFFS.per_person[service] * home.residents * chance.randrange(70, 131) // 100

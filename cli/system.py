@@ -42,7 +42,7 @@ class System(msgspec.Struct):
 
 @asynccontextmanager
 async def running(settings: Settings, *, gateways: bool = True) -> AsyncIterator[System]:
-    """Start everything, keep it for the length of a block, then end it in order: doors and intake, shards, Ray, servers.
+    """Start everything, keep it for the length of a block, then end it in order: doors, shards, Ray, servers.
 
     Every payment that was accepted is answered before its shard ends.
     """

@@ -16,6 +16,7 @@ import yarl
 
 from cli.agents import Agent, Asked, agents_of
 from cli.demo_connections import DemoFile
+from cli.demo_register import BANK, Taken
 
 _TERMINALS = 48
 _LATENCIES_MAX = 20_000
@@ -90,6 +91,7 @@ class Traffic:
         self._numbers = itertools.count(time.time_ns() // 1_000_000)
         self._stopped = asyncio.Event()
         self._doors = self._doors_of(agents_of(demo))
+        self.taken_by_bank: list[Taken] = []
         self.tally = Tally()
 
     def _doors_of(self, agents: list[Agent]) -> list[Door]:
@@ -142,22 +144,27 @@ class Traffic:
         return account, chance.choice((50_000, 100_000, 250_000, 500_000, chance.randrange(1_000, 900_000)))
 
     async def _pay_json(self, session: aiohttp.ClientSession, chance: random.Random) -> None:
+        """A cashier's payment, or one of a bank's branch, whose register comes in the evening."""
         account, kopecks = self._whom(chance)
+        sender, at = chance.choice(("cashier", BANK)), datetime.datetime.now(tz=_MOSCOW).replace(microsecond=0)
+        txn_id = str(next(self._numbers))
         body = {
-            "txn_id": f"T{next(self._numbers)}",
+            "txn_id": txn_id,
             "account": account,
             "amount_kopecks": kopecks,
-            "accepted_at": datetime.datetime.now(tz=_MOSCOW).isoformat(timespec="seconds"),
-            "channel": "cashier",
+            "accepted_at": at.isoformat(),
+            "channel": sender,
         }
-        first = await self._post(session, body)
+        first = await self._post(session, sender, body)
+        if first is not None and sender == BANK:
+            self.taken_by_bank.append(Taken(txn_id, account, kopecks, at))
         if first is not None and chance.random() < 0.03:
-            again = await self._post(session, body)
+            again = await self._post(session, sender, body)
             if again != first:
                 self.tally.unsound["a repeat was answered differently"] += 1
 
-    async def _post(self, session: aiohttp.ClientSession, body: dict[str, Any]) -> bytes | None:
-        headers = {"Authorization": f"Bearer {self._demo.api_keys['cashier']}"}
+    async def _post(self, session: aiohttp.ClientSession, sender: str, body: dict[str, Any]) -> bytes | None:
+        headers = {"Authorization": f"Bearer {self._demo.api_keys[sender]}"}
         begun = time.monotonic()
         async with session.post("/v1/payments", json=body, headers=headers) as response:
             text = await response.read()
