@@ -25,6 +25,7 @@ from engine.master import Provider
 from engine.requisites import inn_of
 from gateways.imports import ImportReply
 from intake import presets
+from intake.protocol import TITLES, Result
 from intake.rows import ChargeRow
 from storage import billing
 from storage.billing import Billing, Terms
@@ -114,7 +115,11 @@ def _faults(rows: list[ChargeRow]) -> Iterator[ChargeRow]:
     yield msgspec.structs.replace(rows[0], account=_NOBODYS)
     yield rows[1]
     yield msgspec.structs.replace(
-        rows[2], document="wrong", opening_kopecks=100_00, closing_kopecks=100_00 + rows[2].accrued_kopecks + 1
+        rows[2],
+        document="wrong",
+        opening_kopecks=100_00,
+        paid_kopecks=0,
+        closing_kopecks=100_00 + rows[2].accrued_kopecks + 1,
     )
     for row in rows[3:30:9]:
         yield msgspec.structs.replace(row, service="DOMOFON-2", provider=inn_of("990199999"), accrued_kopecks=85_00)
@@ -162,7 +167,7 @@ async def _show_protocol(session: aiohttp.ClientSession, demo: DemoFile, file: I
     headers = {"Authorization": f"Bearer {demo.api_keys[SENDERS[-1].name]}"}
     async with session.get(f"/v1/imports/{file.id}/protocol", headers=headers) as reply:
         lines = (await reply.text(encoding="utf-8-sig")).splitlines()
-    told = [line for line in lines if ";rejected;" in line or ";waiting;" in line or ";warning;" in line]
+    told = [line for line in lines if (cells := line.split(";"))[0].isdecimal() and cells[2] != TITLES[Result.ACCEPTED]]
     out.print(f"protocol of {file.name}:", highlight=False)
     for line in told[:_SHOWN_ROWS]:
         out.print(f"  {line}", markup=False, highlight=False)

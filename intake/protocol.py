@@ -19,7 +19,7 @@ from intake.faults import Code
 from intake.profile import Encoding
 
 _DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-_TITLES = {
+TITLES = {
     "accepted": "принято",
     "warned": "принято с замечанием",
     "waiting": "ждёт сопоставления",
@@ -81,7 +81,7 @@ def csv_lines(
         totals[one.result] += 1
         if all_rows or one.result is not Result.ACCEPTED:
             yield _csv_line(_cells(one), encoding)
-    yield _csv_line(("итого", *(f"{_TITLES[result]}: {count}" for result, count in totals.items())), encoding)
+    yield _csv_line(("итого", *(f"{TITLES[result]}: {count}" for result, count in totals.items())), encoding)
 
 
 def _head(protocol: Protocol) -> Iterator[tuple[str, ...]]:
@@ -99,7 +99,7 @@ def _head(protocol: Protocol) -> Iterator[tuple[str, ...]]:
 
 def _cells(one: RowResult) -> tuple[str, ...]:
     code = one.code.value if one.code is not None else ""
-    return str(one.row), one.account, _TITLES[one.result.value], code, one.field, one.text
+    return str(one.row), one.account, TITLES[one.result.value], code, one.field, one.text
 
 
 def _csv_line(cells: Iterable[str], encoding: Encoding) -> bytes:

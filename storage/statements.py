@@ -27,11 +27,13 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 class Transfer(msgspec.Struct, frozen=True, kw_only=True):
     """What an agent owes by one payment order: the registers that name it. Without a number each is by itself.
 
-    `file` is the first of them; `entry` and `arrived_kopecks`: the movement that was found, or None.
+    `file` is the first of them; `states` are theirs, each once. `entry` and `arrived_kopecks`: the movement that was
+    found, or None.
     """
 
     file: int
     files: list[int]
+    states: list[str]
     day: datetime.date
     order_number: str
     order_on: datetime.date | None
@@ -76,7 +78,8 @@ _TRANSFERS = """
         SELECT file, order_number, order_on FROM registers WHERE connection = $1 AND transfer_state <> 'arrived'),
     owed AS (
         SELECT min(r.file) AS file, array_agg(r.file ORDER BY r.file) AS files, min(r.day) AS day,
-            r.order_number, r.order_on, sum(r.transferred_kopecks)::bigint AS transferred_kopecks
+            array_agg(DISTINCT r.transfer_state) AS states, r.order_number, r.order_on,
+            sum(r.transferred_kopecks)::bigint AS transferred_kopecks
         FROM registers r
         WHERE r.connection = $1 AND CASE r.order_number
             WHEN '' THEN r.file IN (SELECT file FROM waiting) AND r.transferred_kopecks > 0

