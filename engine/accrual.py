@@ -4,7 +4,7 @@ Always from nothing: the whole penalty of every debt up to a day, less what was 
 rates that changes retroactively is corrected by the next accrual, small debts add up to a kopeck in time, and an
 accrual repeated with the same tables and facts changes nothing.
 
-Source: ЖК РФ ст. 155 ч. 14 and 14.1; ГК РФ ст. 207 for the limitation of penalties; ADR-0015 for what is ours.
+Source: ЖК РФ ст. 155 ч. 14 and 14.1; ГК РФ ст. 207 for the limitation of penalties; ADR-0014 for what is ours.
 """
 
 import datetime

@@ -11,7 +11,7 @@ of the same events, kept apart from `apply.py` because only penalties ask for it
   was: from that debt's credit, else from the parts that came last before it.
 - A debt that passed to a successor goes with its whole history, penalties accrued so far included.
 
-Source: ЖК РФ ст. 155 ч. 14; ГК РФ ст. 193, 384; the rest is our decision, ADR-0015.
+Source: ЖК РФ ст. 155 ч. 14; ГК РФ ст. 193, 384; the rest is our decision, ADR-0014.
 """
 
 import datetime
