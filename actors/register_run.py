@@ -57,7 +57,10 @@ async def work(place: Place, file: int) -> ReceivedFile:
     contract = await register_intake.contract_of(place.database_url, found.sender)
     async with register_book.alone(place.database_url, contract.name) as book:
         await _go_on(place, book, file, contract)
-    await statement_run.match_transfers(place.database_url)
+    if found.kind == FileKind.STATEMENT:
+        await statement_run.match_transfers(place.database_url)
+    else:
+        await statement_run.match_contract(place.database_url, contract, time.time_ns() // 1000)
     ended = await received.find(place.database_url, file)
     assert ended is not None, "a received file stays"
     await _count(place, ended)

@@ -57,20 +57,24 @@ async def match_transfers(database_url: str) -> None:
     """Hold the movements against the registers of every connection. To be called when either has grown, and daily."""
     now_us = time.time_ns() // 1000
     for contract in await contracts(database_url):
-        await _match_contract(database_url, contract, contract.local_date(now_us))
+        await match_contract(database_url, contract, now_us)
 
 
-async def _match_contract(database_url: str, contract: Contract, today: datetime.date) -> None:
-    """Rule: lateness and strays are known only where the contract says who pays. What still waits costs one query."""
+async def match_contract(database_url: str, contract: Contract, now_us: int) -> None:
+    """Hold the movements against the registers of one connection; write what has changed.
+
+    Rule: lateness and strays are known only where the contract says who pays.
+    """
+    today = contract.local_date(now_us)
     terms = contract.register
     payer = Payer(contract.name, contract.source, terms.payer_inn, terms.payer_account)
     due_on = add_working_days(today, terms.case_working_days)
     is_payer_known = bool(terms.payer_inn or terms.payer_account)
     for transfer in await statements.transfers(database_url, payer):
         ends_on = add_working_days(transfer.order_on or transfer.day, terms.statement_working_days)
-        is_late = is_payer_known and today > ends_on
-        if transfer.entry is not None or transfer.states != ["late" if is_late else "waiting"]:
-            await statements.settle(database_url, payer, transfer, due_on, is_late=is_late)
+        state = statements.state_of(transfer, is_late=is_payer_known and today > ends_on)
+        if transfer.states != [state]:
+            await statements.settle(database_url, payer, transfer, state, due_on)
     before = _working_days_ago(today, terms.statement_working_days)
     await statements.open_strays(database_url, payer, before, due_on)
 

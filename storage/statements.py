@@ -27,17 +27,17 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 class Transfer(msgspec.Struct, frozen=True, kw_only=True):
     """What an agent owes by one payment order: the registers that name it. Without a number each is by itself.
 
-    `file` is the first of them; `states` are theirs, each once. `entry` and `arrived_kopecks`: the movement that was
-    found, or None.
+    `file` is the first of them; `states`: what was known of them so far; `entry` and `arrived_kopecks`: the movement
+    that was found, or None.
     """
 
     file: int
     files: list[int]
-    states: list[str]
     day: datetime.date
     order_number: str
     order_on: datetime.date | None
     transferred_kopecks: int
+    states: list[str]
     entry: int | None
     arrived_kopecks: int | None
 
@@ -78,8 +78,8 @@ _TRANSFERS = """
         SELECT file, order_number, order_on FROM registers WHERE connection = $1 AND transfer_state <> 'arrived'),
     owed AS (
         SELECT min(r.file) AS file, array_agg(r.file ORDER BY r.file) AS files, min(r.day) AS day,
-            array_agg(DISTINCT r.transfer_state) AS states, r.order_number, r.order_on,
-            sum(r.transferred_kopecks)::bigint AS transferred_kopecks
+            r.order_number, r.order_on, sum(r.transferred_kopecks)::bigint AS transferred_kopecks,
+            array_agg(DISTINCT r.transfer_state) AS states
         FROM registers r
         WHERE r.connection = $1 AND CASE r.order_number
             WHEN '' THEN r.file IN (SELECT file FROM waiting) AND r.transferred_kopecks > 0
@@ -105,8 +105,15 @@ async def transfers(database_url: str, payer: Payer) -> list[Transfer]:
     return [Transfer(**row) for row in rows]
 
 
-async def settle(database_url: str, payer: Payer, transfer: Transfer, due_on: datetime.date, *, is_late: bool) -> str:
-    """Write what became of a transfer: `arrived`, `differs`, `late`, or `waiting`; open or solve its cases.
+def state_of(transfer: Transfer, *, is_late: bool) -> str:
+    """Say what became of a transfer: `arrived`, `differs`, `late`, or `waiting`."""
+    if transfer.entry is not None:
+        return "arrived" if transfer.arrived_kopecks == transfer.transferred_kopecks else "differs"
+    return "late" if is_late else "waiting"
+
+
+async def settle(database_url: str, payer: Payer, transfer: Transfer, state: str, due_on: datetime.date) -> None:
+    """Write what became of a transfer; open or solve its cases.
 
     Rule: a movement pays for one transfer; if another took it meanwhile, this one goes on waiting.
     """
@@ -114,8 +121,7 @@ async def settle(database_url: str, payer: Payer, transfer: Transfer, due_on: da
     subject = f"order/{named}"
     async with connected(database_url) as connection, connection.transaction():
         if transfer.entry is not None and not await _claim(connection, transfer):
-            return "waiting"
-        state = _state(transfer, is_late=is_late)
+            return
         await connection.execute(
             "UPDATE registers SET transfer_state = $2 WHERE file = ANY($1::bigint[])", transfer.files, state
         )
@@ -126,7 +132,6 @@ async def settle(database_url: str, payer: Payer, transfer: Transfer, due_on: da
         kind = {"differs": CaseKind.STATEMENT_AMOUNT, "late": CaseKind.STATEMENT_MISSING}.get(state)
         if kind is not None:
             await open_case(connection, _case(kind, payer, transfer, subject, due_on))
-    return state
 
 
 async def _claim(connection: asyncpg.Connection, transfer: Transfer) -> bool:
@@ -136,12 +141,6 @@ async def _claim(connection: asyncpg.Connection, transfer: Transfer) -> bool:
         *(transfer.entry, transfer.file, transfer.files),
     )
     return bool(claimed == "UPDATE 1")
-
-
-def _state(transfer: Transfer, *, is_late: bool) -> str:
-    if transfer.entry is not None:
-        return "arrived" if transfer.arrived_kopecks == transfer.transferred_kopecks else "differs"
-    return "late" if is_late else "waiting"
 
 
 def _case(kind: CaseKind, payer: Payer, transfer: Transfer, subject: str, due_on: datetime.date) -> NewCase:
