@@ -10,7 +10,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 # No server and no cluster is needed for these; what takes over a second is marked slow.
-FAST_TESTS := $(wildcard tests/architecture tests/engine tests/actors tests/gateways tests/reports tests/cli)
+FAST_TESTS := $(wildcard tests/architecture tests/engine tests/actors tests/gateways tests/intake tests/reports tests/cli)
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -30,7 +30,7 @@ bench: $(INSTALLED) ## Measure speed against the yardsticks
 load: $(INSTALLED) ## Load test by locust, headless, with a report
 	$(BIN)/python -m loadtests
 
-soak: $(INSTALLED) ## Simulation for hours, seed after seed
+soak: $(INSTALLED) ## Simulation and fuzz for hours, seed after seed
 	$(BIN)/pytest -q -m soak
 
 format: $(INSTALLED) ## Put the code into the house's form

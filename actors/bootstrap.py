@@ -13,6 +13,7 @@ import msgspec
 from actors import classes
 from actors.channel import ShardChannel
 from actors.client import Router, Routes, ShardUnreachable
+from actors.exports import Exports
 from actors.messages import Payer
 from actors.settings import Settings
 from actors.supervisor import SupervisorProcess
@@ -92,6 +93,7 @@ class Installation:
         self._channels: dict[ShardId, ShardChannel] = {}
         self._holders = Holders(database_url)
         self.router = Router(settings, self._refresh_for_retry)
+        self.exports = Exports(database_url)
 
     async def refresh(self) -> None:
         """Read from Postgres who owns what, and where the shards listen. Errors: `AWAY`."""
@@ -146,9 +148,9 @@ class Installation:
         return f"shards without a lease: {', '.join(silent)}" if silent else ""
 
     async def samples_of_others(self, name: str) -> list[bytes]:
-        """Ask every shard and every gateway but `name` for its metrics; who does not answer is left out."""
+        """Ask every shard, every gateway but `name` and the intake for its metrics; the silent are left out."""
         names = [f"shard-{shard}" for shard in self.router.lanes]
-        names += [f"gateway-{index}" for index in range(1, self._settings.gateways + 1)]
+        names += [*(f"gateway-{index}" for index in range(1, self._settings.gateways + 1)), "intake"]
         answers = await asyncio.gather(*(self._samples_of(other) for other in names if other != name))
         return [answer for answer in answers if answer is not None]
 

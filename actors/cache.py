@@ -62,17 +62,17 @@ class AccountCache(Generic[TailT]):
         """Forget an account, whatever it is."""
         self._live.pop(account, None)
 
-    def shrink(self) -> int:
-        """Drop the oldest accounts without a tail until the bound holds; return how many went."""
+    def shrink(self) -> list[Live[TailT]]:
+        """Drop the oldest accounts without a tail until the bound holds; return those that went."""
         excess = len(self._live) - self._accounts_max
         if excess <= 0:
-            return 0
+            return []
         oldest = []
-        for account, live in self._live.items():
+        for live in self._live.values():
             if live.tail is None:
-                oldest.append(account)
+                oldest.append(live)
                 if len(oldest) == excess:
                     break
-        for account in oldest:
-            del self._live[account]
-        return len(oldest)
+        for live in oldest:
+            del self._live[live.state.account]
+        return oldest

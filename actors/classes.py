@@ -89,6 +89,12 @@ def start_gateway(process: type, index: int, *arguments: Any) -> Any:
     return actor.remote(*arguments)
 
 
+def start_intake(process: type, *arguments: Any) -> Any:
+    """Create the intake's actor from its plain class, or return the one that lives. It needs no core of its own."""
+    actor: Any = ray.remote(process).options(name="intake", num_cpus=0, max_concurrency=_CALLS_PENDING_MAX, **_OPTIONS)
+    return actor.remote(*arguments)
+
+
 def find_actor(name: str) -> Any:
     """Return the handle of a named actor. Errors: `ShardUnreachable` if there is none or Ray cannot be asked."""
     try:

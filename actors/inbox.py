@@ -30,9 +30,12 @@ class Batch:
 
 
 class Job:
-    """One command on its way through the shard."""
+    """One command on its way through the shard.
 
-    __slots__ = ("account", "batch", "command", "index", "key")
+    `must_look`: its key is to be looked up before it is decided. `looks`: how often that was done.
+    """
+
+    __slots__ = ("account", "batch", "command", "index", "key", "looks", "must_look")
 
     def __init__(self, command: AnyCommand, batch: Batch, index: int) -> None:
         self.command = command
@@ -40,6 +43,8 @@ class Job:
         self.key: IdempotencyKey = (command.source, command.txn_id)
         self.batch = batch
         self.index = index
+        self.must_look = False
+        self.looks = 0
 
     def answer(self, outcome: Outcome) -> None:
         """Give the command its outcome."""

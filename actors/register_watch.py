@@ -38,6 +38,7 @@ _STABLE_S = 3.0
 _UNFINISHED = (".part", ".tmp", ".filepart", ".crdownload")
 _WHO = "inbox"
 
+_FOLLOWING_SHARE_PERCENT = 20
 _log = logging.getLogger("kopeck.registers")
 _MISSING = Gauge("kopeck_registers_missing", "Operating days whose register is due and not here", ["connection"])
 _CASES = Gauge("kopeck_cases_open", "Cases that wait for a person", ["connection", "kind"])
@@ -46,8 +47,10 @@ _CASES = Gauge("kopeck_cases_open", "Cases that wait for a person", ["connection
 async def close_days(database_url: str, now_us: int | None = None) -> None:
     """Look at every operating day whose register is due; to be called every few minutes. Errors: `NotDone`."""
     now_us = time.time_ns() // 1000 if now_us is None else now_us
-    await taken.follow(database_url)
-    for contract in await contracts(database_url):
+    watched = [contract for contract in await contracts(database_url) if contract.register.expected_since is not None]
+    if watched:
+        await taken.follow(database_url, share_percent=_FOLLOWING_SHARE_PERCENT)
+    for contract in watched:
         await _close_days_of(database_url, contract, now_us)
     await _show(database_url)
 

@@ -26,7 +26,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     accounts_cached_max: int = 400_000
     inbox_commands_max: int = 8_192
     commit_entries_max: int = 2_048
-    snapshot_every_events: int = 4
+    snapshot_every_events: int = 16
+    snapshot_evicted_events: int = 4
+    keys_remembered_max: int = 65_536
+    keys_doubted_commands: int = 4_096
     parked_retry_ms: int = 60_000
     batch_commands_min: int = 64
     batch_commands_max: int = 256
@@ -36,15 +39,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     inbox: Path | None = None
     register_bytes_max: int = 268_435_456
 
+    @property
+    def archive_folder(self) -> Path:
+        """Where files are kept as received; every process of an installation must reach it."""
+        return self.home / "archive"
 
-def inbox_of(settings: Settings) -> Path:
-    """Return the folder that is watched for registers."""
-    return settings.inbox or settings.home / "inbox"
-
-
-def archive_of(settings: Settings) -> Path:
-    """Return the folder where received files are kept."""
-    return settings.home / "archive"
+    @property
+    def inbox_folder(self) -> Path:
+        """The folder that is watched for registers and statements."""
+        return self.inbox or self.home / "inbox"
 
 
 def default_home() -> Path:

@@ -19,6 +19,7 @@ from actors import messages
 from actors.cache import AccountCache, Live
 from actors.group_commit import GroupCommit
 from actors.inbox import Batch, Inbox, Job
+from actors.key_memory import KeyMemory
 from actors.messages import (
     AccountAnswer,
     AccountView,
@@ -32,6 +33,7 @@ from actors.messages import (
 )
 from actors.settings import Settings
 from actors.shard_metrics import ShardMetrics
+from actors.snapshots import SnapshotWriter
 from engine.account import AccountState
 from engine.apply import apply
 from engine.charge import OpenItem
@@ -39,20 +41,20 @@ from engine.commands import ReversePayment
 from engine.decide import decide
 from engine.events import Event
 from engine.ids import AccountId, IdempotencyKey, PaymentId, ShardId
-from engine.outcomes import Accepted, Acknowledged, KeyConflict, NotDone, Outcome, OutcomeUnknown, Receipt
+from engine.outcomes import Accepted, Acknowledged, KeyConflict, NotDone, Outcome, OutcomeUnknown, Receipt, Rejected
 from engine.policy import PolicyBook
 from engine.sharding import slot_of
 from storage import codec
 from storage.errors import KeysTaken
-from storage.journal import LEASE_S, Entry, Fetched, Journal, KnownKey, Term
+from storage.journal import LEASE_S, Entry, Fetched, Journal, Term
 
 _OUR_BUGS = (AssertionError, ArithmeticError, LookupError, TypeError, ValueError)
 """What code of ours raises on a state or command it was not made for: that account is parked, its neighbours go on."""
 
 
+_NOTHING = Fetched({}, {})
+_LOOKS_MAX = 3
 _DRAIN_POLL_S = 0.01
-_SNAPSHOT_PAUSE_S = 0.25
-_SNAPSHOT_ACCOUNTS_MAX = 500
 
 
 class Decided:
@@ -99,9 +101,9 @@ class Shard:
         self._accounts: AccountCache[Decided] = AccountCache(accounts_max=settings.accounts_cached_max)
         self._group_commit: GroupCommit[Decided] = GroupCommit(self._commit, entries_max=settings.commit_entries_max)
         self._in_flight: dict[IdempotencyKey, Decided] = {}
-        self._settled: dict[IdempotencyKey, KnownKey] = {}
-        self._unsaved: dict[AccountId, None] = {}
+        self._keys = KeyMemory(keys_max=settings.keys_remembered_max, doubted_max=settings.keys_doubted_commands)
         self._parked: dict[AccountId, str] = {}
+        self._snapshots = SnapshotWriter(journal, self._accounts, self._parked, settings, self.metrics)
         self._term: Term | None = None
         self._lease_ends = 0.0
         self._draining = False
@@ -133,7 +135,7 @@ class Shard:
                 tasks.create_task(self._accept_for_ever())
                 tasks.create_task(self._group_commit.run())
                 tasks.create_task(self._keep_lease())
-                tasks.create_task(self._write_snapshots())
+                tasks.create_task(self._snapshots.run())
         finally:
             self._abandon()
 
@@ -162,7 +164,7 @@ class Shard:
 
     async def accept_payments(self, jobs: Sequence[Job]) -> None:
         """Take a batch of commands from its keys to the journal's door (steps 1 to 4; `_commit` has 5 to 7)."""
-        # 1. Fetch: cold accounts, known keys, and what reversals must look back at. All the I/O a decision needs.
+        # 1. Fetch: cold accounts, doubtful keys, and what reversals must look back at. All the I/O a decision needs.
         fetched, trails = await self._fetch(jobs)
         # 2 to 4. Replay? Decide. Apply. No await from here to the journal's queue.
         self._group_commit.put(self._decide_all(jobs, fetched, trails))
@@ -178,14 +180,14 @@ class Shard:
         # 3. Decide: state + command + now -> events, or a refusal.
         decision = decide(live.state, job.command, self._book, now_us, trail)
         if not isinstance(decision, Accepted):
-            self.metrics.rejected[decision.reason] += 1
-            self._after_tail(job, decision)
+            self._refuse(job, decision)
             return None
         # 4. Apply: fold into the live state, which is now ahead of the journal.
         for event in decision.events:
             apply(live.state, event)
         decided = Decided(job, Entry(decision.events, decision.answer, job.key, job.command.request_hash))
         live.tail = self._in_flight[job.key] = decided
+        self._keys.remember(job.key)
         return decided
 
     async def _commit(self, batch: Sequence[Decided]) -> None:
@@ -206,10 +208,14 @@ class Shard:
     # Step by step ------------------------------------------------------------------------------------------------
 
     async def _fetch(self, jobs: Sequence[Job]) -> tuple[Fetched, dict[PaymentId, tuple[Event, ...]]]:
-        self._settled = {}
-        cold = dict.fromkeys(j.account for j in jobs if j.account not in self._accounts and self._owns(j.account))
-        fetched = await self._journal.fetch(list(cold), [job.key for job in jobs])
+        accounts = self._accounts
+        cold = dict.fromkeys([j.account for j in jobs if j.account not in accounts and self._owns(j.account)])
+        keys = self._keys.worth_asking(jobs)
         payments = {job.command.payment_id for job in jobs if type(job.command) is ReversePayment}
+        if not (cold or keys or payments):
+            await asyncio.sleep(0)  # Nothing to wait for; but commits and callers must have their turn.
+            return _NOTHING, {}
+        fetched = await self._journal.fetch(list(cold), keys)
         trails = {payment: await self._journal.trail(payment) for payment in payments}
         self.metrics.fetches += 1
         self.metrics.hydrated += len(cold)
@@ -231,26 +237,48 @@ class Shard:
                 continue
             if one is not None:
                 decided.append(one)
-        self.metrics.evicted += self._accounts.shrink()
+        for live in self._accounts.shrink():
+            self.metrics.evicted += 1
+            self._snapshots.note_leaving(live)
+        self._keys.shrink()
         return decided
 
     def _is_repeat(self, job: Job, fetched: Fetched) -> bool:
         """Answer a job whose key is known: now if it is durable, else when the first one is."""
-        known = self._settled.get(job.key) or fetched.keys.get(job.key)
-        if known is not None:
+        key = job.key
+        if (known := fetched.keys.get(key)) is not None:
             job.answer(_repeat(job, known.request_hash, known.receipt))
-        elif (first := self._in_flight.get(job.key)) is not None:
+            self.metrics.replayed += 1
+            self._keys.doubt()
+        elif (first := self._in_flight.get(key)) is not None:
             first.repeats.append(job)
+        elif key in self._keys:  # It has become durable since the look: look again.
+            assert job.looks < _LOOKS_MAX, "what has become durable is found"
+            self._inbox.put_back([job])
         else:
             return False
-        self.metrics.replayed += 1
+        return True
+
+    def _refuse(self, job: Job, rejected: Rejected) -> None:
+        """Tell a refusal; but first make sure that it is not a repeat of what was accepted, under other terms then."""
+        if not self._looks_first(job):
+            self.metrics.rejected[rejected.reason] += 1
+            self._after_tail(job, rejected)
+
+    def _looks_first(self, job: Job) -> bool:
+        """Put a job back to have its key looked up, unless it was; tell whether that was necessary."""
+        if job.looks:
+            return False
+        job.must_look = True
+        self._inbox.put_back([job])
         return True
 
     def _set_aside(self, job: Job, fetched: Fetched) -> None:
         """A job that cannot be decided on what was fetched: parked, not ours, unreadable, or overtaken by an event."""
         live = self._accounts.peek(job.account)
         if job.account in self._parked:
-            job.answer(NotDone(self._settings.parked_retry_ms))
+            if not self._looks_first(job):
+                job.answer(NotDone(self._settings.parked_retry_ms))
         elif not self._owns(job.account):
             job.answer(NotDone())
         elif job.account in fetched.unreadable:
@@ -272,7 +300,6 @@ class Shard:
         entry, job = decided.entry, decided.job
         receipt = codec.receipt(entry.events[entry.answer], at)
         del self._in_flight[entry.key]
-        self._settled[entry.key] = KnownKey(entry.request_hash, receipt)
         live = self._accounts.peek(job.account)
         if live is not None:
             self._note_durable(live, decided)
@@ -291,7 +318,10 @@ class Shard:
         self._group_commit.put_back([decided for decided in batch if decided.job.account not in accounts])
         stale += self._group_commit.take_out(lambda decided: decided.job.account in accounts)
         for decided in stale:
+            decided.job.must_look = True
             del self._in_flight[decided.entry.key]
+            self._keys.forget(decided.entry.key)
+        self._keys.doubt()
         for account in accounts:
             self._accounts.drop(account)
         for decided in reversed(stale):
@@ -311,8 +341,7 @@ class Shard:
     def _note_durable(self, live: Live[Decided], decided: Decided) -> None:
         if live.tail is decided:
             live.tail = None
-        if live.state.seq - live.snapshot_seq >= self._settings.snapshot_every_events:
-            self._unsaved[live.state.account] = None
+        self._snapshots.note_durable(live)
 
     def _owns(self, account: AccountId) -> bool:
         return slot_of(account) in self.term.slots
@@ -375,24 +404,6 @@ class Shard:
             await self._journal.renew_lease()
             self._lease_ends = max(self._lease_ends, asked_at + LEASE_S)
 
-    async def _write_snapshots(self) -> None:
-        """Save snapshots of durable states, a few hundred at a time, off the payments' way."""
-        while True:
-            await asyncio.sleep(_SNAPSHOT_PAUSE_S)
-            while packed := self._pack_snapshots():
-                await self._journal.save_snapshots(packed)
-                self.metrics.snapshots += len(packed)
-
-    def _pack_snapshots(self) -> list[tuple[AccountId, int, bytes]]:
-        packed = []
-        for account in list(self._unsaved)[:_SNAPSHOT_ACCOUNTS_MAX]:
-            del self._unsaved[account]
-            live = self._accounts.peek(account)
-            if live is not None and live.tail is None and account not in self._parked:
-                packed.append((account, live.state.seq, codec.pack_snapshot(live.state)))
-                live.snapshot_seq = live.state.seq
-        return packed
-
     def _abandon(self) -> None:
         """The term is over: nobody may be left waiting. What was decided may be durable or not."""
         self._draining = True
@@ -411,7 +422,7 @@ class Shard:
             "commit_waiting_entries": self._group_commit.waiting,
             "in_flight_entries": len(self._in_flight),
             "accounts_cached": len(self._accounts),
-            "snapshots_waiting": len(self._unsaved),
+            "snapshots_waiting": len(self._snapshots),
         }
 
 

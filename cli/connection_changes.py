@@ -21,6 +21,7 @@ from cli.connection_settings import (
 )
 from gateways.connections import Connection
 from gateways.networks import read_networks
+from gateways.processors.dialects import secrets_of_all
 from storage.connections import Action, Change, ConnectionRow, change_connections, read_connections
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -84,7 +85,7 @@ def activity(rows: Sequence[ConnectionRow], name: str, person: Person, *, active
 
 
 async def ensure(database_url: str, wanted: Sequence[tuple[str, str, Settings]], person: Person) -> None:
-    """Add connections (name, dialect, settings with digests) that are not there; give others the digests wanted.
+    """Add connections (name, dialect, settings with digests) that are not there; give others the secrets wanted.
 
     Rule: what people have changed besides stays as they left it; settings that no longer fit are given anew.
     Errors: `Unfit`, `ChangedMeanwhile`, `NotDone`.
@@ -97,11 +98,16 @@ async def ensure(database_url: str, wanted: Sequence[tuple[str, str, Settings]],
             changes.append(addition(rows, name, dialect, settings, person).change)
             continue
         kept = settings_of(known[name]) if _fits(known[name]) else settings
-        digests = {setting: value for setting, value in settings.items() if setting.endswith("sha256")}
-        proposal = edition(rows, name, kept | digests, person)
+        proposal = edition(rows, name, _with_secrets_of(settings, kept), person)
         if proposal.differences:
             changes.append(proposal.change)
     await change_connections(database_url, changes)
+
+
+def _with_secrets_of(wanted: Settings, kept: Settings) -> Settings:
+    digests = {setting: value for setting, value in wanted.items() if setting.endswith("sha256")}
+    keys = {term: value for term, value in wanted.get("terms", {}).items() if term in {"public_key", *secrets_of_all()}}
+    return kept | digests | ({"terms": kept.get("terms", {}) | keys} if keys else {})
 
 
 def _fits(row: ConnectionRow) -> bool:

@@ -45,8 +45,11 @@ def print_json(value: Any) -> None:
 
 
 @contextmanager
-def progress_bar(title: str, total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
-    """Show a bar on standard error while a block works; plain silence when not at a terminal or told to be quiet."""
+def progress_bar(title: str, total: int | None, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """Show a bar on standard error while a block works; plain silence when not at a terminal or told to be quiet.
+
+    `total` is None where nobody knows how much there is.
+    """
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

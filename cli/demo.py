@@ -15,7 +15,9 @@ from actors.settings import Settings
 from cli import region
 from cli.audit import run_audit, show_audit
 from cli.console import err, out, table
+from cli.demo_billings import send_bills
 from cli.demo_connections import read_demo_file
+from cli.demo_register import match_day
 from cli.seed import seed_into
 from cli.system import System, running
 from cli.traffic import Tally, Traffic
@@ -56,12 +58,14 @@ async def play(settings: Settings, plan: Plan) -> bool:
         await seed_into(settings, url, router, system.url, plan.accounts, plan.seed, quiet=plan.quiet)
         demo = read_demo_file(settings.home)
         assert demo is not None, "the seeding has just written it"
+        imported = await send_bills(url, settings.home, demo, plan.accounts, plan.seed, quiet=plan.quiet)
         traffic = Traffic(demo, plan.rate, plan.seed)
         await _run_traffic(system, traffic, plan, end)
         traffic.show_totals(out.print)
+        matched = await match_day(settings.home, demo, traffic.taken_by_bank, quiet=plan.quiet)
         report = await run_audit(url, quiet=plan.quiet)
         show_audit(report)
-        return report.clean and traffic.tally.is_sound()
+        return report.clean and traffic.tally.is_sound() and imported and matched
 
 
 async def _run_traffic(system: System, traffic: Traffic, plan: Plan, end: asyncio.Event) -> None:

@@ -130,9 +130,10 @@ def _write_dbf(rows: Sequence[Row], path: Path, profile: Profile) -> None:
     names = _names(profile)
     table = [cells(row, profile.columns, profile) for row in rows]
     fields = {name: column.field for column in profile.columns for name in column.names}
-    widths = {name: max((len(one.get(name, "")) for one in table), default=1) or 1 for name in names}
-    specs = [(name, *_dbf_type(fields[name], widths[name])) for name in names]
-    write_dbf(path, specs, [[one.get(name, "") for name in names] for one in table], profile.encoding or Encoding.CP866)
+    encoding = profile.encoding or Encoding.CP866
+    widths = {name: max((len(one.get(name, "").encode(encoding.value)) for one in table), default=1) for name in names}
+    specs = [(name, *_dbf_type(fields[name], max(widths[name], 1))) for name in names]
+    write_dbf(path, specs, [[one.get(name, "") for name in names] for one in table], encoding)
 
 
 def _dbf_type(field: str, width: int) -> tuple[str, int, int]:

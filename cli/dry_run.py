@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from rich.markup import escape
 
 from cli.console import out, print_json, table
 from intake import checks
@@ -107,7 +108,7 @@ class _DryRun:
         if len(self._found.shown) < self._rows_shown:
             self._found.shown.append(texts)
         for name, text in texts.items():
-            if text:
+            if text and name != "row":
                 read = self._fields.setdefault(name, FieldRead(field=name, first=text))
                 read.filled += 1
                 read.last = text
@@ -139,21 +140,28 @@ def show_trial(done: Trial, *, json: bool) -> None:
     _show_rows(done)
     fields = table("columns as understood", "field", ">filled", "first", "last")
     for read in done.fields:
-        fields.add_row(read.field, f"{read.filled:,}", read.first[:_SHOWN_CHARS], read.last[:_SHOWN_CHARS])
+        fields.add_row(read.field, f"{read.filled:,}", _short(read.first), _short(read.last))
     out.print(fields)
     _show_faults(done)
     for name, text in done.totals.items():
-        out.print(f"trailer: {name} {text}")
+        out.print(f"trailer: {name} {escape(text)}")
     out.print(
-        f"[bold red]the file would be refused:[/] {done.refusal}" if done.refusal else "[green]the file can be taken[/]"
+        f"[bold red]the file would be refused:[/] {escape(done.refusal)}"
+        if done.refusal
+        else "[green]the file can be taken[/]"
     )
+
+
+def _short(text: str) -> str:
+    """The beginning of a cell; what looks like rich's markup in it is the sender's text."""
+    return escape(text[:_SHOWN_CHARS])
 
 
 def _show_rows(done: Trial) -> None:
     names = list(dict.fromkeys(name for row in done.shown for name in row))
     rows = table("first rows as understood", *names)
     for row in done.shown:
-        rows.add_row(*(row.get(name, "")[:_SHOWN_CHARS] for name in names))
+        rows.add_row(*(_short(row.get(name, "")) for name in names))
     out.print(rows)
 
 
@@ -164,7 +172,7 @@ def _show_faults(done: Trial) -> None:
     faults = table("faults in the whole file", "code", "severity", "field", ">count", "first rows", "text")
     for one in done.faults:
         places = ", ".join(map(str, one.first_rows))
-        faults.add_row(one.code, one.severity, one.field, f"{one.count:,}", places, one.text)
+        faults.add_row(one.code, one.severity, one.field, f"{one.count:,}", places, escape(one.text))
     out.print(faults)
 
 
@@ -176,5 +184,5 @@ def show_suggestions(found: list[Suggestion], *, json: bool) -> None:
     shown = table("what it may be; a person decides", "profile", "encoding", ">rows", ">faults", "why not")
     for one in found:
         encoding = one.encoding.value if one.encoding is not None else "as the file says"
-        shown.add_row(one.profile, encoding, str(one.rows), str(one.faults), one.problem)
+        shown.add_row(one.profile, encoding, str(one.rows), str(one.faults), escape(one.problem))
     out.print(shown)

@@ -170,7 +170,11 @@ def audit(*, json: Json = False, quiet: Quiet = False) -> None:
     sys.exit(Exit.DONE if report.clean else Exit.WRONG)
 
 
-@app.command
+bench_app = App(name="bench", help="Measure speed beside yardsticks in the same run.")
+app.command(bench_app)
+
+
+@bench_app.default
 def bench(
     *,
     accounts: int = 10_000,
@@ -188,6 +192,22 @@ def bench(
     sys.exit(Exit.DONE if reached else Exit.WRONG)
 
 
+@bench_app.command(name="import")
+def bench_import(
+    *,
+    accounts: Annotated[int, Parameter(help="Accounts in the file, with seven lines each.")] = 30_000,
+    seconds: Annotated[float, Parameter(help="How long payments are measured, without the import and under it.")] = 8.0,
+    output: Annotated[str, Parameter(help="Folder for the JSON.")] = "bench-results",
+) -> None:
+    """Measure an import beside the COPY ceiling, and what payers notice of it. Exit code 1 if that is too much."""
+    from bench.imports import Plan, measure
+
+    log_to_terminal(verbose=False)
+    if not 0 < accounts <= 1_000_000:
+        fail(Exit.USAGE, "--accounts is 1 to 1,000,000")
+    sys.exit(Exit.DONE if measure(load_settings(), Plan(accounts, seconds, output)) else Exit.WRONG)
+
+
 @app.command
 def settings(*, json: Json = False) -> None:
     """Show every setting with its value and whether the environment gave it. URLs are shown without passwords."""
@@ -203,9 +223,16 @@ def settings(*, json: Json = False) -> None:
     out.print(shown_table)
 
 
+app.command("cli.penalty_commands:app", name="penalties", help="Penalties (пени): accrue them, list runs, print one.")
+app.command("cli.export_commands:app", name="export", help="Write accounts, charges, payments, balances, readings.")
 app.command("cli.register_commands:app", name="register", help="Registers of agents: list, show, report.")
 app.command("cli.register_commands:case_app", name="case", help="What does not agree: list, show, resolve.")
 app.command("cli.connection_commands:app", name="connection", help="Contracts with senders: add, list, show, edit, …")
+app.command("cli.nsi_commands:app", name="nsi", help="Master data (НСИ): load, export, list, history of changes.")
+app.command("cli.import_commands:app", name="import", help="Files that flow in: import, list, resume; protocols.")
+app.command(
+    "cli.mapping_commands:app", name="mapping", help="What senders' codes mean: list, confirm, reject, replace."
+)
 
 
 if __name__ == "__main__":

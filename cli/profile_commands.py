@@ -103,12 +103,17 @@ def _show(title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]],
 
 
 def _in_database(work: Callable[[str], Coroutine[Any, Any, T]]) -> T:
-    """Do something with the installation's database."""
+    """Do something with the installation's database, whose schema is brought up to date first."""
     from cli.database import database_for
     from cli.main import load_settings, run
+    from storage.migrate import migrate
+
+    async def migrated(url: str) -> T:
+        await migrate(url)
+        return await work(url)
 
     with database_for(load_settings()) as url:
-        found: T = run(work(url))
+        found: T = run(migrated(url))
     return found
 
 

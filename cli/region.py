@@ -10,19 +10,15 @@ import random
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import msgspec
-
 from engine.calendar import due_date, next_period
 from engine.charge import Kind
 from engine.commands import AcceptPayment, AnyCommand, ChargeLine, Earmark, OpenAccount, PostCharges, fingerprint
 from engine.ids import AccountId, Period, ProviderId, ServiceCode, SourceId, TxnId
 from engine.policy import PolicyCode, SplitPolicy
-from engine.requisites import bank_account_of, inn_of
 
 AGREEMENT = "main"
 BILLING = SourceId("billing")
 HISTORY = SourceId("history")
-_BIC = "044525225"
 _CAPITAL_REPAIR = ServiceCode("KAPREM")
 _FLATS_PER_HOUSE = 96
 _MONTHS = 3
@@ -38,7 +34,7 @@ SERVICES = {
     "GAS": "Газоснабжение",
     "KAPREM": "Взнос на капитальный ремонт",
 }
-_NAMES = {
+PROVIDERS = {
     "P01": "АО «Заречные тепловые сети»",
     "P02": "МУП «Заречныйводоканал»",
     "P04": "ООО «Чистый край», региональный оператор",
@@ -55,17 +51,6 @@ _GIVEN = ("Пётр", "Семён", "Иван", "Матвей", "Лев", "Ар�
 _PATRONYMICS = ("Иванович", "Петрович", "Семёнович", "Львович", "Фёдорович", "Олегович", "Глебович", "Юрьевич")
 
 
-class Provider(msgspec.Struct, frozen=True):
-    """A provider of services with requisites whose check digits hold."""
-
-    provider: ProviderId
-    name: str
-    inn: str
-    kpp: str
-    bic: str
-    account: str
-
-
 class Tariffs(NamedTuple):
     """Kopecks a unit, by service, and how many units: per square metre (in hundredths) or per resident."""
 
@@ -73,7 +58,7 @@ class Tariffs(NamedTuple):
     per_person: dict[str, int]
 
 
-_TARIFFS = Tariffs(
+TARIFFS = Tariffs(
     {"HEAT": 3_912, "MAINTENANCE": 3_140, "KAPREM": 1_270},
     {
         "HOT_WATER": 61_480,
@@ -96,15 +81,6 @@ class Flat(NamedTuple):
     area_dm2: int
     residents: int
     services: tuple[tuple[ServiceCode, ProviderId], ...]
-
-
-def providers() -> list[Provider]:
-    """Return the region's providers."""
-    made = []
-    for index, (code, name) in enumerate(_NAMES.items(), start=1):
-        account = bank_account_of(f"407028100{index:03d}00000{index:03d}", _BIC)
-        made.append(Provider(ProviderId(code), name, inn_of(f"99010{index:04d}"), "990101001", _BIC, account))
-    return made
 
 
 def policy(since: datetime.date) -> SplitPolicy:
@@ -189,20 +165,20 @@ def life_of(seed: int, index: int, last: Period, now_us: int) -> Iterator[AnyCom
 def _bills(home: Flat, period: Period, chance: random.Random, now_us: int) -> Iterator[PostCharges]:
     """The month's bill, and capital repair in a document of its own, as its law wants it."""
     lines = [
-        ChargeLine(service, provider, _charge(home, service, chance))
+        ChargeLine(service, provider, charge(home, service, chance))
         for service, provider in home.services
         if service != _CAPITAL_REPAIR
     ]
     yield _bill(home, period, lines, "bill", now_us)
     for service, provider in home.services:
         if service == _CAPITAL_REPAIR:
-            yield _bill(home, period, [ChargeLine(service, provider, _charge(home, service, chance))], "kr", now_us)
+            yield _bill(home, period, [ChargeLine(service, provider, charge(home, service, chance))], "kr", now_us)
 
 
-def _charge(home: Flat, service: ServiceCode, chance: random.Random) -> int:
-    if service in _TARIFFS.per_area:
-        return _TARIFFS.per_area[service] * home.area_dm2 // 100
-    return _TARIFFS.per_person[service] * home.residents * chance.randrange(70, 131) // 100
+def charge(home: Flat, service: ServiceCode, chance: random.Random) -> int:
+    if service in TARIFFS.per_area:
+        return TARIFFS.per_area[service] * home.area_dm2 // 100
+    return TARIFFS.per_person[service] * home.residents * chance.randrange(70, 131) // 100
 
 
 def _bill(home: Flat, period: Period, lines: list[ChargeLine], kind: str, now_us: int) -> PostCharges:

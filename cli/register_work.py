@@ -7,7 +7,7 @@ from pathlib import Path
 from actors import case_work, register_intake, register_run, run_file
 from actors.register_desk import RegisterDesk
 from actors.register_intake import Delivery, Place
-from actors.settings import Settings, archive_of
+from actors.settings import Settings
 from cli.system import joined, running
 from engine.ids import AccountId
 from intake import reader
@@ -20,7 +20,7 @@ from storage.received import ReceivedFile
 @asynccontextmanager
 async def place_of(settings: Settings) -> AsyncIterator[Place]:
     """The way to database, archive and shards for the length of a block."""
-    archive = Archive(archive_of(settings))
+    archive = Archive(settings.archive_folder)
     if run_file.read(settings.home) is not None:
         async with joined(settings) as (running_file, router):
             yield Place(running_file.database_url, archive, router)
@@ -51,7 +51,7 @@ async def try_file(database_url: str, path: Path, connection: str, profile: str)
 
 def desk_at(settings: Settings, database_url: str) -> RegisterDesk:
     """A desk for questions that only the database must answer."""
-    return RegisterDesk(database_url, Archive(archive_of(settings)), settings.register_bytes_max)
+    return RegisterDesk(database_url, Archive(settings.archive_folder), settings.register_bytes_max)
 
 
 async def decide(settings: Settings, number: int, decision: str, account: str, who: str, reason: str) -> Case:

@@ -11,7 +11,7 @@ import msgspec
 from actors import bootstrap, run_file
 from actors.client import Router
 from actors.settings import Settings
-from cli import region
+from cli import region, region_master
 from cli.console import progress_bar
 from cli.demo_connections import make_connections, write_demo_file
 from cli.system import joined, running
@@ -50,7 +50,8 @@ async def seed_into(
     settings: Settings, database_url: str, router: Router, base_url: str, accounts: int, seed: int, *, quiet: bool
 ) -> Seeded:
     """Load the region into a system and write demo.json. Run again, it adds nothing: every command has its key."""
-    await _put_names(database_url, accounts)
+    await reference.add_policy(database_url, region.policy(_POLICY_SINCE))
+    await region_master.put_master_data(database_url, accounts)
     await bootstrap.reload_policies()
     demo = await make_connections(database_url, settings.home, base_url)
     with progress_bar("seeding accounts", accounts, quiet=quiet) as advance:
@@ -59,17 +60,9 @@ async def seed_into(
     demo.sample_accounts = [str(region.flat(seed, index).account) for index in range(0, accounts, step)][
         :_SAMPLE_ACCOUNTS
     ]
-    demo.providers = [str(provider.provider) for provider in region.providers()]
+    demo.providers = list(region.PROVIDERS)
     write_demo_file(settings.home, demo)
     return seeded
-
-
-async def _put_names(database_url: str, accounts: int) -> None:
-    """Policies, and the names of services, providers and houses."""
-    await reference.add_policy(database_url, region.policy(_POLICY_SINCE))
-    providers = [(p.provider, p.name, msgspec.json.encode(p).decode()) for p in region.providers()]
-    houses = [(house, region.house_address(house)) for house in region.houses(accounts)]
-    await reference.put_names(database_url, list(region.SERVICES.items()), providers, houses)
 
 
 async def _put_accounts(

@@ -12,6 +12,7 @@ import msgspec
 from actors import bootstrap, classes, run_file
 from actors.bootstrap import Servers
 from actors.client import Router, ShardUnreachable
+from actors.intake_process import IntakeProcess
 from actors.run_file import RunFile
 from actors.settings import Settings
 from cli.console import Exit, fail
@@ -32,6 +33,7 @@ class System(msgspec.Struct):
     supervisor: Any
     gateways: list[Any]
     url: str
+    intake: Any = None
 
     async def router(self) -> Router:
         """A way to the shards for this program."""
@@ -104,6 +106,8 @@ async def _open_doors(system: System) -> None:
     ]
     system.gateways = handles
     ports = await asyncio.gather(*(classes.call(handle.start.remote(), classes.START_S_MAX) for handle in handles))
+    system.intake = classes.start_intake(IntakeProcess, settings, servers.database_url)
+    await classes.call(system.intake.start.remote(), classes.START_S_MAX)
     host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104 - shown, not bound
     system.url = f"http://{host}:{ports[0]}"
 
@@ -119,9 +123,10 @@ def _tell(system: System) -> None:
 async def _end(system: System) -> None:
     """Close the doors (what is inside is answered), drain the shards, end the processes."""
     run_file.remove(system.settings.home)
-    await asyncio.gather(*(_try(handle.drain.remote()) for handle in system.gateways))
+    feeding = [*system.gateways, *([system.intake] if system.intake is not None else [])]
+    await asyncio.gather(*(_try(handle.drain.remote()) for handle in feeding))
     await _try(system.supervisor.drain.remote())
-    for handle in (*system.gateways, system.supervisor):
+    for handle in (*feeding, system.supervisor):
         classes.end_actor(handle)
 
 

@@ -5,6 +5,7 @@ import signal
 
 from actors.settings import Settings
 from cli.console import err, out
+from cli.nsi import local_today, warnings
 from cli.system import running
 
 
@@ -22,6 +23,8 @@ async def keep_up(settings: Settings) -> None:
     async with running(settings) as system:
         end = ending()
         out.print(f"kopeck is up: [bold]{system.url}[/]  (documentation: {system.url}/docs)")
+        for warning in await warnings(system.servers.database_url, local_today()):
+            err.print(f"[yellow]warning:[/] {warning}", soft_wrap=True)
         await end.wait()
         err.print("draining…")
     out.print("kopeck is down")

@@ -50,9 +50,12 @@ class _Purse:
     def give(self, keys: Sequence[LineKey], parts: Sequence[int]) -> None:
         """Pay items; parts of zero leave no line."""
         paid = self.paid
-        for key, part in zip(keys, parts, strict=True):
-            if part:
-                paid[key] = paid.get(key, 0) + part
+        if not paid and 0 not in parts:
+            self.paid = dict(zip(keys, parts, strict=True))
+        else:
+            for key, part in zip(keys, parts, strict=True):
+                if part:
+                    paid[key] = paid.get(key, 0) + part
         self.rest -= sum(parts)
 
     def dues(self, tier: "_Tier") -> list[int]:
@@ -90,9 +93,10 @@ def allocate(
             return Split(purse.paid, target)
     open_items = []
     for item in items:
-        service, provider, period, _ = item.key
-        if item.due_kopecks > 0 and period >= barred_before and service not in segregated and provider not in blocked:
-            open_items.append(item)
+        if item.due_kopecks > 0:
+            service, provider, period, _ = item.key
+            if period >= barred_before and service not in segregated and provider not in blocked:
+                open_items.append(item)
     if origin is Origin.ENFORCEMENT:
         _pay_tier(purse, [item for item in open_items if item.key.kind is Kind.COURT_COST])
     _pay_by_policy(purse, open_items, policy, doc_period)
@@ -101,11 +105,14 @@ def allocate(
 
 def _pay_by_policy(purse: _Purse, items: _Tier, policy: SplitPolicy, doc_period: Period) -> None:
     """Principal in the policy's order, then court costs, then penalties."""
-    charges = [item for item in items if item.key.kind is Kind.CHARGE]
-    if policy.code is PolicyCode.PROVIDER_SHARE:
+    code, charge = policy.code, Kind.CHARGE
+    charges = [item for item in items if item.key[3] is charge]
+    if code is PolicyCode.PROVIDER_SHARE:
         _pay_providers(purse, charges)
+    elif code is PolicyCode.PROPORTIONAL:
+        _pay_tier(purse, charges)
     else:
-        if policy.code is PolicyCode.ACCRUED_FIRST:
+        if code is PolicyCode.ACCRUED_FIRST:
             _pay_accrued(purse, [item for item in charges if item.key.period == doc_period])
         for tier in tiers(policy, charges, doc_period):
             if not purse.rest:
@@ -130,8 +137,6 @@ def _pay_late(purse: _Purse, items: _Tier, policy: SplitPolicy) -> None:
 
 def tiers(policy: SplitPolicy, charges: _Tier, doc_period: Period) -> Sequence[_Tier]:
     """Order charges by the policy: each tier is closed before the next one gets anything."""
-    if policy.code is PolicyCode.PROPORTIONAL:
-        return [charges]
     if policy.code is PolicyCode.PRIORITY:
         return _priority_tiers(policy.priority, charges)
     by_period = _by_period(charges)

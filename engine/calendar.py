@@ -1,11 +1,14 @@
 """The production calendar and the rules of terms that lean on it: last days to pay, limitation.
 
 The tables are facts of each year's Government decree. Years after the last decree known here fall back to the Labour
-Code's fixed holidays; add a year's transfers when its decree is out. General knowledge: verify before go-live.
+Code's fixed holidays; an installation adds a year's transfers as master data when its decree is out, which give a
+`WorkCalendar` of its own. General knowledge: verify before go-live.
 """
 
 import datetime
 from functools import lru_cache
+
+import msgspec
 
 from engine.ids import Period
 from engine.limits import LIMITATION_YEARS
@@ -36,34 +39,51 @@ _WORKING_WEEKENDS = frozenset().union(
 _NEW_DUE_DAY_SINCE = Period(202602)
 
 
-def is_working_day(day: datetime.date) -> bool:
+class WorkCalendar(msgspec.Struct, frozen=True):
+    """Days that are off, or working, against what their weekday and the Labour Code say."""
+
+    days_off: frozenset[datetime.date]
+    working_days: frozenset[datetime.date]
+
+    def with_days(self, days: dict[datetime.date, bool]) -> "WorkCalendar":
+        """Return this calendar with some days said anew: True is a working one."""
+        off = frozenset(day for day, is_working in days.items() if not is_working)
+        working = frozenset(day for day, is_working in days.items() if is_working)
+        return WorkCalendar((self.days_off - working) | off, (self.working_days - off) | working)
+
+
+KNOWN = WorkCalendar(_DAYS_OFF_MOVED_HERE, _WORKING_WEEKENDS)
+"""What the program knows by itself."""
+
+
+def is_working_day(day: datetime.date, calendar: WorkCalendar = KNOWN) -> bool:
     """Tell whether a local date is a working day of the five-day week.
 
     Source: ТК РФ ст. 112 and the Government's decrees on transferred days off, 2020 to 2026.
     """
-    if day in _WORKING_WEEKENDS:
+    if day in calendar.working_days:
         return True
-    return not (day.weekday() >= 5 or (day.month, day.day) in _FIXED_HOLIDAYS or day in _DAYS_OFF_MOVED_HERE)
+    return not (day.weekday() >= 5 or (day.month, day.day) in _FIXED_HOLIDAYS or day in calendar.days_off)
 
 
-def next_working_day(day: datetime.date) -> datetime.date:
+def next_working_day(day: datetime.date, calendar: WorkCalendar = KNOWN) -> datetime.date:
     """Return the day itself if it is a working day, else the next one (ГК РФ ст. 193)."""
-    while not is_working_day(day):
+    while not is_working_day(day, calendar):
         day += datetime.timedelta(days=1)
     return day
 
 
-def add_working_days(day: datetime.date, count: int) -> datetime.date:
+def add_working_days(day: datetime.date, count: int, calendar: WorkCalendar = KNOWN) -> datetime.date:
     """Return the `count`-th working day after a date; `count` >= 0, and 0 gives `next_working_day`."""
     if count == 0:
-        return next_working_day(day)
+        return next_working_day(day, calendar)
     for _ in range(count):
-        day = next_working_day(day + datetime.timedelta(days=1))
+        day = next_working_day(day + datetime.timedelta(days=1), calendar)
     return day
 
 
 @lru_cache(maxsize=4096)
-def due_date(period: Period) -> datetime.date:
+def due_date(period: Period, calendar: WorkCalendar = KNOWN) -> datetime.date:
     """Return the last day to pay for a period, moved off days that are not working days.
 
     Rule: until January 2026 the 10th of the following month, from February 2026 on the 15th, inclusive.
@@ -72,17 +92,17 @@ def due_date(period: Period) -> datetime.date:
     """
     year, month = divmod(period, 100)
     year, month = (year + 1, 1) if month == 12 else (year, month + 1)
-    return next_working_day(datetime.date(year, month, 15 if period >= _NEW_DUE_DAY_SINCE else 10))
+    return next_working_day(datetime.date(year, month, 15 if period >= _NEW_DUE_DAY_SINCE else 10), calendar)
 
 
 @lru_cache(maxsize=4096)
-def barred_before(on: datetime.date) -> Period:
+def barred_before(on: datetime.date, calendar: WorkCalendar = KNOWN) -> Period:
     """Return the first period whose limitation has not expired on a local date.
 
     Rule: a period is barred when its due date plus three years is before the date. Source: ГК РФ ст. 196, 200 п. 2.
     """
     period = Period((on.year - LIMITATION_YEARS - 1) * 100 + 1)
-    while _add_years(due_date(period), LIMITATION_YEARS) < on:
+    while _add_years(due_date(period, calendar), LIMITATION_YEARS) < on:
         period = next_period(period)
     return period
 

@@ -2,6 +2,7 @@
 
 import datetime
 import enum
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -18,6 +19,9 @@ class Kind(enum.IntEnum):
     ADVANCE = 4
     FEE = 5
 
+    # An enum hashes its name in Python; a payment hashes its line keys some thirty times.
+    __hash__ = int.__hash__
+
 
 DEBT_KINDS = (Kind.CHARGE, Kind.COURT_COST, Kind.PENALTY)
 """What a consumer can owe, in the order in which ordinary payments meet it."""
@@ -30,6 +34,12 @@ class LineKey(NamedTuple):
     provider: ProviderId
     period: Period
     kind: Kind
+
+
+@lru_cache(maxsize=65_536)
+def line_key(service: str, provider: str, period: int, kind: int) -> LineKey:
+    """Return the one shared `LineKey` of these parts: a region has few, and shared ones compare by identity first."""
+    return LineKey(ServiceCode(service), ProviderId(provider), Period(period), Kind(kind))
 
 
 ACCOUNT_ADVANCE = LineKey(ServiceCode(""), ProviderId(""), Period(0), Kind.ADVANCE)

@@ -10,8 +10,7 @@ from engine import limits
 from engine.account import AccountState, Status
 from engine.advances import close_with_advances, keep_by_last_accruals
 from engine.allocation import allocate
-from engine.calendar import barred_before
-from engine.charge import ACCOUNT_ADVANCE, DEBT_KINDS, Kind, LineKey
+from engine.charge import ACCOUNT_ADVANCE, DEBT_KINDS, Kind, LineKey, line_key
 from engine.commands import (
     AcceptPayment,
     AnyCommand,
@@ -66,9 +65,10 @@ def decide(
 
 def _refuse_form(command: Command, now_us: int) -> Reason | None:
     """Refuse what is wrong whatever the account."""
-    if not (command.txn_id.isprintable() and command.account.isprintable() and command.account and command.txn_id):
+    txn_id, account = command.txn_id, command.account
+    if not (txn_id.isprintable() and account.isprintable() and account and txn_id):
         return Reason.TEXT_INVALID
-    if len(command.txn_id) > limits.TXN_ID_CHARS_MAX or len(command.account) > limits.ACCOUNT_CHARS_MAX:
+    if len(txn_id) > limits.TXN_ID_CHARS_MAX or len(account) > limits.ACCOUNT_CHARS_MAX:
         return Reason.TEXT_INVALID
     if isinstance(command, AcceptPayment):
         if command.amount_kopecks <= 0:
@@ -119,10 +119,10 @@ def _split(state: AccountState, command: AcceptPayment, policy: SplitPolicy, on:
         doc_period=command.doc_period,
         earmark=command.earmark,
         origin=command.origin,
-        barred_before=_barred_before(policy, on),
+        barred_before=policy.barred_before(on),
     )
     lines = split.paid
-    for service, provider, kopecks in keep_by_last_accruals(state, split.advances, policy):
+    for service, provider, kopecks in keep_by_last_accruals(state, split.advances, policy) if split.advances else ():
         lines[LineKey(service, provider, Period(0), Kind.ADVANCE)] = kopecks
     return Accepted((*before, _payment(state, command, policy, lines)), len(before))
 
@@ -229,12 +229,6 @@ def _refuse_earmark(state: AccountState, earmark: Earmark, policy: SplitPolicy) 
     return None
 
 
-def _barred_before(policy: SplitPolicy, on: datetime.date) -> Period:
-    if policy.time_barred_before is not None:
-        return policy.time_barred_before
-    return barred_before(on) if policy.limitation_applies else Period(0)
-
-
 # Charges -------------------------------------------------------------------------------------------------------------
 
 
@@ -243,7 +237,7 @@ def _post_charges(state: AccountState, command: PostCharges, book: PolicyBook) -
         return Rejected(Reason.ACCOUNT_UNKNOWN)
     lines: dict[LineKey, int] = {}
     for line in command.lines:
-        key = LineKey(line.service, line.provider, command.period, line.kind)
+        key = line_key(line.service, line.provider, command.period, line.kind)
         lines[key] = lines.get(key, 0) + line.kopecks
     lines = {key: kopecks for key, kopecks in lines.items() if kopecks}
     if not lines:

@@ -3,6 +3,7 @@
 import datetime
 from collections.abc import Mapping
 from copy import copy
+from functools import lru_cache
 
 from engine.account import AccountState
 from engine.apply import apply
@@ -95,5 +96,10 @@ class Draft:
 
 def local_date(accepted_at_us: int, book: PolicyBook) -> datetime.date:
     """Return the region's local date of an instant: the day that a payment belongs to."""
-    days = (accepted_at_us + book.utc_offset_minutes * 60_000_000) // _DAY_US
+    return _date((accepted_at_us + book.utc_offset_minutes * 60_000_000) // _DAY_US)
+
+
+@lru_cache(maxsize=64)
+def _date(days: int) -> datetime.date:
+    """The date so many days after 1 January 1970. Most payments share a day."""
     return datetime.date.fromordinal(_UNIX_EPOCH_ORDINAL + days)

@@ -14,6 +14,22 @@ SourceId = NewType("SourceId", str)
 TxnId = NewType("TxnId", str)
 """The sender's own number of its operation. The second half of every idempotency key."""
 
+_BILLING = "billing:"
+
+
+def billing_source(billing: str) -> SourceId:
+    """The source of what a billing tells: its charges, and payments that it took by itself.
+
+    Rule: no processor can have such a source, so its payments are known, and never settled with us a second time.
+    """
+    return SourceId(_BILLING + billing)
+
+
+def is_of_billing(source: SourceId) -> bool:
+    """Tell whether a billing told it: money that it took went to it, and not through us."""
+    return source.startswith(_BILLING)
+
+
 IdempotencyKey = tuple[SourceId, TxnId]
 
 Period = NewType("Period", int)

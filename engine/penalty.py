@@ -12,8 +12,11 @@ managers' debts to suppliers; ПП РФ 26.03.2022 № 474 for the cap; points w
 
 import datetime
 import enum
-from collections.abc import Iterator, Sequence
+import math
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
+from operator import attrgetter
 
 import msgspec
 
@@ -37,6 +40,12 @@ _SCALES: dict[Regime, tuple[tuple[int, int], ...]] = {
     Regime.OTHER_CONSUMER: ((1, 130),),
 }
 """(first day of delay, denominator of the rate a day); before the first one nothing is charged."""
+_ALL_DENOMINATORS = math.lcm(*(denominator for scale in _SCALES.values() for _, denominator in scale))
+
+
+def first_charged_day(due_on: datetime.date, regime: Regime) -> datetime.date:
+    """Return the first day of delay that costs anything: what is settled before it needs no calculation."""
+    return due_on + _SCALES[regime][0][0] * _DAY
 
 
 class MoratoriumScope(enum.StrEnum):
@@ -62,7 +71,7 @@ class RateCap(msgspec.Struct, frozen=True):
 
 
 class Moratorium(msgspec.Struct, frozen=True):
-    """Days that cost nothing, both included. Empty `regimes` or `territory` mean all."""
+    """Days that cost nothing, both included. Empty `regimes` mean all; `territory` is how ОКТМО codes of it begin."""
 
     since: datetime.date
     until: datetime.date
@@ -72,11 +81,17 @@ class Moratorium(msgspec.Struct, frozen=True):
 
 
 class PenaltyTerms(msgspec.Struct, frozen=True):
-    """The dated tables that the rule reads."""
+    """The dated tables that the rule reads; key rates in the order of their days. Errors: ValueError if not."""
 
     key_rates: tuple[KeyRate, ...]
     caps: tuple[RateCap, ...] = ()
     moratoria: tuple[Moratorium, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a table that cannot be searched."""
+        days = [rate.since for rate in self.key_rates]
+        if days != sorted(set(days)):
+            raise ValueError("key rates come in the order of their days, one a day")
 
 
 class PaidPart(msgspec.Struct, frozen=True):
@@ -142,8 +157,14 @@ def compute_penalty(
         left -= base
         segments += _segments(base, True, due_on, part.on, regime, terms, territory)
     segments += _segments(left, False, due_on, as_of, regime, terms, territory)
-    exact = sum((segment.exact for segment in segments), Fraction(0))
-    return Penalty((2 * exact.numerator + exact.denominator) // (2 * exact.denominator), tuple(segments))
+    return Penalty(rounded_kopecks(segments), tuple(segments))
+
+
+def rounded_kopecks(segments: Iterable[Segment]) -> int:
+    """Sum segments exactly and round once, half a kopeck up: as their `exact` would, in whole numbers."""
+    units = sum(s.base_kopecks * s.rate_bp * s.days * (_ALL_DENOMINATORS // s.denominator) for s in segments)
+    one = _HUNDREDTHS_OF_PERCENT * _ALL_DENOMINATORS
+    return (2 * units + one) // (2 * one)
 
 
 def _segments(
@@ -162,7 +183,7 @@ def _segments(
         for m in terms.moratoria
         if (m.scope is MoratoriumScope.ALL or due_on < m.since)
         and (not m.regimes or regime in m.regimes)
-        and m.territory in ("", territory)
+        and territory.startswith(m.territory)
     ]
     for first, last, denominator in _scale_days(regime, due_on, end):
         for rate_first, rate_last, rate_bp in _rate_days(first, last, end, terms):
@@ -202,10 +223,13 @@ def _rate_days(
 
 
 def _key_rate(on: datetime.date, terms: PenaltyTerms) -> int:
-    known = [rate for rate in terms.key_rates if rate.since <= on]
-    if not known:
+    found = bisect_right(terms.key_rates, on, key=_since)
+    if not found:
         raise ValueError(f"no key rate is known for {on}")
-    return max(known, key=lambda rate: rate.since).rate_bp
+    return terms.key_rates[found - 1].rate_bp
+
+
+_since = attrgetter("since")
 
 
 def _without(

@@ -2,9 +2,11 @@
 
 import datetime
 import enum
+from functools import cached_property
 
 import msgspec
 
+from engine.calendar import barred_before
 from engine.ids import Period, ProviderId, ServiceCode
 
 
@@ -42,8 +44,11 @@ class Commission(msgspec.Struct, frozen=True, kw_only=True):
     max_kopecks: int | None = None
 
 
-class SplitPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """One version of an agreement's splitting policy, in force `valid_from` .. `valid_to` (local dates, inclusive)."""
+class SplitPolicy(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """One version of an agreement's splitting policy, in force `valid_from` .. `valid_to` (local dates, inclusive).
+
+    `penalty_on_closed`: whether debts of a closed account go on accruing penalties, as the law has it.
+    """
 
     agreement: str
     code: PolicyCode
@@ -59,8 +64,15 @@ class SplitPolicy(msgspec.Struct, frozen=True, kw_only=True):
     allow_service_earmark: bool = True
     advance_mode: AdvanceMode = AdvanceMode.HOLD
     commission: Commission | None = None
+    penalty_on_closed: bool = True
 
-    @property
+    def barred_before(self, on: datetime.date) -> Period:
+        """Return the first period whose limitation has not expired on a local date; 0 where none ever does."""
+        if self.time_barred_before is not None:
+            return self.time_barred_before
+        return barred_before(on) if self.limitation_applies else Period(0)
+
+    @cached_property
     def label(self) -> str:
         """Name and version, as stored with every event that this policy decided: `fifo@2`."""
         return f"{self.code.value}@{self.version}"

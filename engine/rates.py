@@ -1,11 +1,17 @@
 """Dated tables of penalties: key rate, its cap, moratoria. Facts of law, in one place, easy to correct.
 
 General knowledge unless a source is named; verify before go-live. Rates are in hundredths of a percent (9.5 % = 950).
+An installation adds later rows, or corrects these, as master data; `terms_with` joins both.
 """
 
 import datetime
+from collections.abc import Iterable
+from typing import TypeVar
 
+from engine.master import KeyRateRow, MoratoriumRow, RateCapRow
 from engine.penalty import KeyRate, Moratorium, MoratoriumScope, PenaltyTerms, RateCap
+
+Rule = TypeVar("Rule", KeyRate, RateCap, Moratorium)
 
 
 def _rates(text: str) -> tuple[KeyRate, ...]:
@@ -36,6 +42,34 @@ MORATORIA = (
 """ПП РФ 02.04.2020 № 424; ПП РФ 28.03.2022 № 497 with Пленум ВС РФ 24.12.2020 № 44 (current payments not covered)."""
 
 TERMS = PenaltyTerms(KEY_RATES, RATE_CAPS, MORATORIA)
+
+
+def terms_with(
+    key_rates: Iterable[KeyRateRow], caps: Iterable[RateCapRow], moratoria: Iterable[MoratoriumRow]
+) -> PenaltyTerms:
+    """Join what the program knows with an installation's rows.
+
+    Rule: a row replaces the one that begins on the same day (a moratorium: in the same territory); a void one removes
+    it. Shape: each table in order of its first days.
+    """
+    return PenaltyTerms(
+        _joined({(rate.since, ""): rate for rate in KEY_RATES}, [(r.since, "", r.is_void, r.rule) for r in key_rates]),
+        _joined({(cap.since, ""): cap for cap in RATE_CAPS}, [(r.since, "", r.is_void, r.rule) for r in caps]),
+        _joined(
+            {(m.since, m.territory): m for m in MORATORIA},
+            [(row.since, row.territory, row.is_void, row.rule) for row in moratoria],
+        ),
+    )
+
+
+def _joined(
+    known: dict[tuple[datetime.date, str], Rule], rows: Iterable[tuple[datetime.date, str, bool, Rule]]
+) -> tuple[Rule, ...]:
+    for since, territory, is_void, rule in rows:
+        known.pop((since, territory), None)
+        if not is_void:
+            known[since, territory] = rule
+    return tuple(known[key] for key in sorted(known))
 
 
 def cap_ends_within(days: int, today: datetime.date, terms: PenaltyTerms = TERMS) -> bool:

@@ -8,10 +8,14 @@ from aiohttp import web
 
 from actors.bootstrap import AWAY
 from actors.client import Router
+from actors.exports import Exports
+from actors.import_desk import ImportDesk
 from actors.settings import Settings
 from gateways import middleware, openapi
 from gateways.accounts import Accounts
 from gateways.connections import Connections
+from gateways.exports import STALLED_S_MAX, export_routes
+from gateways.imports import import_routes
 from gateways.live import Live, Streams, open_streams
 from gateways.problems import Refused
 from gateways.processors.door import processor_routes
@@ -38,7 +42,7 @@ class Readiness(msgspec.Struct, frozen=True):
 
 
 class Doors:
-    """What the doors need of the process they run in."""
+    """What the doors need of the process they run in. `exports` is None where there is no database to read."""
 
     def __init__(
         self,
@@ -50,8 +54,10 @@ class Doors:
         collect_metrics: Callable[[], Awaitable[bytes]],
         readiness: Callable[[], Awaitable[Readiness]],
         status: Callable[[], Awaitable[bytes]],
+        imports: ImportDesk,
         payer: PayerOf = nobody,
         registers: RegisterPort | None = None,
+        exports: Exports | None = None,
     ) -> None:
         self.router = router
         self.settings = settings
@@ -60,18 +66,25 @@ class Doors:
         self.collect_metrics = collect_metrics
         self.readiness = readiness
         self.status = status
+        self.exports = exports
         self.payer = payer
+        self.imports = imports
         self.registers = registers
 
 
-def build_app(doors: Doors, *, body_s_max: float = BODY_S_MAX) -> web.Application:
-    """Make the application of one gateway. A body must have come within `body_s_max` seconds."""
+def build_app(doors: Doors, *, body_s_max: float = BODY_S_MAX, stalled_s_max: float = STALLED_S_MAX) -> web.Application:
+    """Make the application of one gateway.
+
+    A body must have come within `body_s_max` seconds; a reader that takes nothing for `stalled_s_max` is hung up on.
+    """
     app = web.Application(client_max_size=_BODY_BYTES_MAX)
     middleware.install(app)
     open_streams(app, Streams(doors.router, doors.live))
     terminal, accounts, health = Terminal(doors), Accounts(doors), _Health(doors)
     app.add_routes(processor_routes(doors))
+    app.add_routes(import_routes(doors))
     app.add_routes(register_routes(doors))
+    app.add_routes(export_routes(doors, stalled_s_max))
     app.add_routes(
         [
             web.post("/v1/payments", in_time(terminal.pay, body_s_max)),

@@ -19,7 +19,7 @@ from gateways.processors.dialects import all_dialects, secrets_of_all, terms_of
 
 _log = logging.getLogger("kopeck.gateway")
 _UNREADABLE = Gauge("kopeck_gateway_connections_unreadable", "Connections whose settings cannot be read")
-Scope = Literal["pay", "read", "reverse", "operate"]
+Scope = Literal["pay", "read", "reverse", "bill", "export", "operate"]
 Shown = Literal["debt", "name", "address"]
 JSON = "json"
 """The dialect of our own JSON door; every other is a processor's."""
@@ -32,7 +32,9 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     Two API keys, or two passwords of one login, may be valid at once, so that they can be rotated; only digests are
     kept (SHA-256 hex of keys and passwords that we made ourselves, long and random). Empty `allow_networks` admits
-    every address; `trusted_proxies` are addresses whose `X-Forwarded-For` is believed.
+    every address; `trusted_proxies` are addresses whose `X-Forwarded-For` is believed. `billing`: whose files a key
+    with the scope "bill" may send and see, and with "export" whose accounts it is told; `provider`: whose lines alone.
+    With neither, exports are for operators.
 
     Of processors: `terms` are the dialect's own (see `gateways.processors`). `commission` replaces that of the
     accounts' agreements. `shown`: what a payer sees at the check; names and addresses are masked. `keep_if_unknown`:
@@ -56,6 +58,8 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     trusted_proxies: tuple[str, ...] = ()
     amount_kopecks_min: int = 1
     amount_kopecks_max: int = PAYMENT_KOPECKS_MAX
+    billing: str = ""
+    provider: str = ""
     terms: dict[str, Any] = {}
     commission: Commission | None = None
     shown: tuple[Shown, ...] = ("debt",)
@@ -103,6 +107,7 @@ class Connections:
 
     def __init__(self, rows: Iterable[Row] = ()) -> None:
         self.version = 0
+        self._rows: tuple[Row, ...] = ()
         self._by_name: dict[str, Connection] = {}
         self._unreadable: dict[str, str] = {}
         self._allow_lists: dict[str, AllowList] = {}
@@ -115,8 +120,13 @@ class Connections:
         """Take new connections for the old ones, all at once.
 
         Rule: one whose settings are not a connection's keeps its last good terms, if it has any; the others do not
-        suffer. It is logged once, and the metric shows it until it is put right.
+        suffer. It is logged once, and the metric shows it until it is put right. Rows that are as they were are not
+        read again: a gateway asks every few seconds, and keys are slow to load.
         """
+        rows = tuple(rows)
+        if rows == self._rows and self.version:
+            return
+        self._rows = rows
         unreadable: dict[str, str] = {}
         read = [self._read_or_keep(row, unreadable) for row in rows]
         found = tuple(connection for connection in read if connection is not None)

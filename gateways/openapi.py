@@ -7,13 +7,18 @@ import msgspec
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, select_autoescape
 
+from gateways.export_wire import AccountRecord, BalanceRecord, ChargeRecord, PaymentRecord, ReadingRecord
+from gateways.imports import ImportReply, RowFinding, RowReply, RowsPage
 from gateways.problems import PROBLEMS, Refused, wants_english
 from gateways.register_wire import CasePage, DayReportReply, RegisterPage, RegisterReply
 from gateways.wire import AccountReply, BatchResult, EventView, LedgerPage, PaymentRequest, ReversalRequest
 
+_RECORDS = (AccountRecord, ChargeRecord, PaymentRecord, BalanceRecord, ReadingRecord)
 _TYPES = (
     *(PaymentRequest, ReversalRequest, EventView, AccountReply, LedgerPage, BatchResult),
+    *(ImportReply, RowsPage, RowReply, RowFinding),
     *(RegisterReply, RegisterPage, CasePage, DayReportReply),
+    *_RECORDS,
 )
 EXAMPLE_PAYMENT = {
     "txn_id": "T-000123",
@@ -90,8 +95,36 @@ def _paths() -> dict[str, Any]:
             "get": events
             | {"parameters": [number, _parameter("Last-Event-ID", "header", "Продолжить после этого номера")]}
         },
+        "/v1/export/{kind}": {"get": _export()},
         "/v1/status": {"get": status},
+        **_import_paths(),
         **_register_paths(),
+    }
+
+
+def _import_paths() -> dict[str, Any]:
+    """Billings' files: the body of an upload is the file itself."""
+    number = _parameter("id", "path", "Номер файла")
+    names = {
+        "kind": "accounts, charges, meters, readings или payments",
+        "name": "Имя файла",
+        "mode": "full или delta",
+        "profile": "Профиль; если не назван, обычный для этого биллинга",
+    }
+    take = _operation(
+        "Передать файл биллинга", ImportReply, parameters=[_parameter(n, "query", t) for n, t in names.items()]
+    )
+    take["responses"]["202"] = {"description": "Принят к обработке", "content": take["responses"]["200"]["content"]}
+    take["responses"]["200"]["description"] = "Этот файл уже был"
+    take["requestBody"] = {"required": True, "content": {"application/octet-stream": {"schema": {"type": "string"}}}}
+    protocol = _operation("Протокол файла", ImportReply, parameters=[number, _parameter("version", "query", "Версия")])
+    protocol["responses"]["200"]["content"] = {"text/csv": {"schema": {"type": "string"}}}
+    pages = [number, _parameter("after", "query", "Указатель"), _parameter("limit", "query", "Не больше 1000")]
+    return {
+        "/v1/imports": {"post": take},
+        "/v1/imports/{id}": {"get": _operation("Состояние файла", ImportReply, parameters=[number])},
+        "/v1/imports/{id}/protocol": {"get": protocol},
+        "/v1/imports/{id}/rows": {"get": _operation("Что стало с каждой строкой", RowsPage, parameters=pages)},
     }
 
 
@@ -128,6 +161,28 @@ def _register_paths() -> dict[str, Any]:
             "get": _operation("Дела по реестру: что не сошлось", CasePage, parameters=[file, *pages])
         },
     }
+
+
+def _export() -> dict[str, Any]:
+    described = _operation(
+        "Выгрузка: запись на строку, только свои строки, с любого указателя",
+        ChargeRecord,
+        parameters=[
+            _parameter("kind", "path", "accounts, charges, payments, balances, readings"),
+            _parameter("format", "query", "ndjson или csv; иначе по Accept"),
+            _parameter("after", "query", "Указатель записи или Kopeck-Position прошлой выгрузки"),
+            _parameter("since", "query", "Записанное с этого момента, RFC 3339; charges, payments, readings"),
+            _parameter("period", "query", "Месяц, ГГГГ-ММ"),
+            _parameter("provider", "query", "Код поставщика"),
+        ],
+    )
+    reply = described["responses"]["200"]
+    reply["headers"] = {"Kopeck-Position": {"schema": {"type": "string"}}}
+    reply["content"] = {
+        "application/x-ndjson": {"schema": {"oneOf": [_ref(record) for record in _RECORDS]}},
+        "text/csv": {"schema": {"type": "string"}},
+    }
+    return described
 
 
 def _operation(
@@ -236,8 +291,8 @@ _KINDS = {
     "integer": "целое",
     "boolean": "да или нет",
     "null": "null",
-    "date-time": "момент времени",
     "date": "дата",
+    "date-time": "момент времени",
     "binary": "файл",
 }
 _CSP = "default-src 'none'; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"

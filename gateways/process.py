@@ -8,10 +8,11 @@ from prometheus_client import REGISTRY
 from actors import metrics
 from actors.bootstrap import AWAY, Installation
 from actors.garbage import collect_seldom
+from actors.import_desk import open_desk
 from actors.messages import Payer
 from actors.notices import NoticeListener
 from actors.register_desk import RegisterDesk
-from actors.settings import Settings, archive_of
+from actors.settings import Settings
 from engine.ids import AccountId
 from gateways.app import Doors, Readiness, build_app, serve
 from gateways.connections import Connections, Row
@@ -29,9 +30,10 @@ class GatewayProcess:
     def __init__(self, index: int, settings: Settings, database_url: str, redis_url: str) -> None:
         self._index = index
         self._settings = settings
+        self._database_url = database_url
         self._installation = Installation(settings, database_url)
         self._listener = NoticeListener(redis_url)
-        desk = RegisterDesk(database_url, Archive(archive_of(settings)), settings.register_bytes_max)
+        desk = RegisterDesk(database_url, Archive(settings.archive_folder), settings.register_bytes_max)
         self._registers = RegisterPort(desk)
         self._connections = Connections()
         self._tasks: list[asyncio.Task[None]] = []
@@ -53,7 +55,9 @@ class GatewayProcess:
             collect_metrics=self._collect_metrics,
             readiness=self._readiness,
             status=self._installation.status,
+            exports=self._installation.exports,
             payer=self._payer,
+            imports=open_desk(self._settings, self._database_url),
             registers=self._registers,
         )
         self._runner, port = await serve(build_app(doors), self._settings.host, self._settings.port)

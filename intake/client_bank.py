@@ -133,7 +133,7 @@ def _entry(
 
 
 def _totals(section: AccountSection) -> StatementTotals:
-    return msgspec.convert(msgspec.to_builtins(section, builtin_types=(datetime.date,)), StatementTotals)
+    return StatementTotals(**{name: getattr(section, name) for name in StatementTotals.__struct_fields__})
 
 
 def _turnover(statement: Statement, moved: dict[str, tuple[int, int]]) -> Iterator[Finding]:
@@ -189,18 +189,18 @@ class _Parser:
         self._sections: list[AccountSection] = []
         self._documents: list[Document] = []
         self._findings: list[Finding] = []
+        self._last = 1
 
     def run(self, found: Iterator[_Line]) -> Parsed:
-        last = 1
         for line in found:
-            last = line.number
             if line.key == _FILE_END:
                 self._refuse_more(found)
                 return Parsed(self._statement(), self._findings)
             self._take(line, found)
-        raise FileRefused(Code.STATEMENT_END, f"нет «{_FILE_END}»: файл оборван", last)
+        raise FileRefused(Code.STATEMENT_END, f"нет «{_FILE_END}»: файл оборван", self._last)
 
     def _take(self, line: _Line, found: Iterator[_Line]) -> None:
+        self._last = line.number
         if line.key == _SECTION:
             self._sections.append(_section(self._block(line, found, _SECTION_END)))
         elif line.key == _DOCUMENT:
@@ -226,9 +226,8 @@ class _Parser:
     def _block(self, opening: _Line, found: Iterator[_Line], end: str) -> _Block:
         """Gather the lines of a section or a document."""
         block = _Block(opening.number, opening.value, {}, {})
-        last = opening.number
         for line in found:
-            last = line.number
+            self._last = line.number
             if line.key == end:
                 return block
             if line.key in (_SECTION, _DOCUMENT, _SECTION_END, _DOCUMENT_END, _FILE_END):
@@ -239,7 +238,7 @@ class _Parser:
                 self._findings.append(_unknown(line))
             block.values[line.key] = line.value
             block.places[line.key] = line.number
-        raise FileRefused(Code.STATEMENT_END, f"нет «{end}» к строке {opening.number}", last)
+        raise FileRefused(Code.STATEMENT_END, f"нет «{end}» к строке {opening.number}", self._last)
 
     def _document(self, block: _Block) -> Document:
         others = dict(block.values)

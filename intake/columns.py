@@ -9,7 +9,7 @@ again, cell by cell, to say which one and why.
 
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
 
 import msgspec
 
@@ -48,16 +48,18 @@ R = TypeVar("R", bound=msgspec.Struct)
 
 
 class _Memory(dict[str, Any]):
-    """Values by their text as it stands in the file; a bounded number of them."""
+    """Values by the cell as it stands in the file; a bounded number of them."""
 
-    def __init__(self, read: Read) -> None:
+    def __init__(self, read: Read, blank: Read) -> None:
         super().__init__()
         self._read = read
+        self._blank = blank
 
-    def __missing__(self, text: str) -> Any:
-        value = self._read(text)
+    def __missing__(self, cell: str) -> Any:
+        text = cell.strip()
+        value = self._read(text) if text else self._blank(text)
         if len(self) < _REMEMBERED_MAX:
-            self[text] = value
+            self[cell] = value
         return value
 
 
@@ -167,26 +169,40 @@ def _input(profile: Profile, column: Column, field: msgspec.structs.FieldInfo, a
 
 def _cell_reader(read: Read, column: Column, field: msgspec.structs.FieldInfo) -> Read:
     """Read a cell as it stands: blanks around it, empty, or in the sender's own words."""
-    codes, required, default = column.codes, field.required, field.default
+    blank = _blank(field)
+    if column.codes:
+        read = _translating(read, column.codes)
+        blank = read if "" in column.codes else blank
+    if field.name not in _UNIQUE:
+        return _Memory(read, blank).__getitem__
 
     def read_cell(cell: str) -> Any:
         text = cell.strip()
-        if codes and (text or "" in codes):
-            text = _translated(text, codes)
-        if text:
-            return read(text)
-        if required:
-            raise FieldFault(Code.EMPTY, "пусто, а значение обязательно")
-        return default
+        return read(text) if text else blank(text)
 
-    return read_cell if field.name in _UNIQUE else _Memory(read_cell).__getitem__
+    return read_cell
 
 
-def _translated(text: str, codes: dict[str, str]) -> str:
-    try:
-        return codes[text]
-    except KeyError:
-        raise FieldFault(Code.CODE_UNKNOWN, "код, которого нет в профиле") from None
+def _blank(field: msgspec.structs.FieldInfo) -> Read:
+    """What an empty cell means: the field's default, or a fault."""
+
+    def refuse(_: str) -> NoReturn:
+        raise FieldFault(Code.EMPTY, "пусто, а значение обязательно")
+
+    default = field.default
+    return refuse if field.required else lambda _: default
+
+
+def _translating(read: Read, codes: dict[str, str]) -> Read:
+    """Translate the sender's words before they are read."""
+
+    def read_code(text: str) -> Any:
+        meant = codes.get(text)
+        if meant is None:
+            raise FieldFault(Code.CODE_UNKNOWN, "код, которого нет в профиле")
+        return read(meant)
+
+    return read_code
 
 
 def _difference(read: Read) -> Read:
@@ -241,13 +257,16 @@ def verify(profile: Profile) -> None:
     if row_type is None:
         return
     header = sorted(known_columns(profile))
+    trailing = {name for column in profile.trailer.columns for name in column.names} if profile.trailer else set()
+    unnumbered = [name for name in (trailing if profile.header else trailing | set(header)) if not name.isdecimal()]
+    if unnumbered:
+        raise ValueError(f"profile: without a header a column is named by its number: {', '.join(sorted(unnumbered))}")
     numbered = range(1, profile.unpivot.groups + 1) if profile.unpivot else (0,)
     for number in numbered:
         columns = (*profile.columns, *group_columns(profile, number)) if number else profile.columns
         _plan_or_mistake(profile, row_type, columns, header)
     if profile.trailer is not None:
-        places = {name for column in profile.trailer.columns for name in column.names}
-        _plan_or_mistake(profile, RegisterTotals, profile.trailer.columns, sorted(places))
+        _plan_or_mistake(profile, RegisterTotals, profile.trailer.columns, sorted(trailing))
 
 
 def _plan_or_mistake(

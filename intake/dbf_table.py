@@ -3,7 +3,8 @@
 Theory of operation. A DBF is a header, descriptions of fields of fixed width, and records of one width, each opened by
 a blank or, when deleted, by an asterisk. Records are read many at a time; a block is decoded once (one byte is one sign
 in every encoding of DBF but UTF-8) and cut by places. Why not the `dbf` package: it makes an object of every record
-with its own types, among them float for money, and reads about a fortieth as fast (figures in `docs/files.md`).
+with its own types, among them float for money, and only to iterate takes eight times as long (figures in
+`docs/files.md`).
 
 The header's count and widths must agree with the file to the byte: a file cut short or written on is refused. The
 language byte tells the encoding unless the profile does. NULs, with which some programs pad text, are blanks.

@@ -80,9 +80,23 @@ class Code(enum.StrEnum):
     ACCOUNT_UNKNOWN = "account_unknown"
     SERVICE_UNMAPPED = "service_unmapped"
     PROVIDER_INACTIVE = "provider_inactive"
+    PROVIDER_UNMAPPED = "provider_unmapped"
+    ACCOUNT_CLOSED = "account_closed"
+    OPERATION_KNOWN = "operation_known"
+    METER_UNKNOWN = "meter_unknown"
+    METER_REMOVED = "meter_removed"
+    DIGITS = "digits"
+    READING_DECREASED = "reading_decreased"
+
+    # One row: what the ledger said when it was posted.
+    NOT_POSTED = "not_posted"
+    KEY_CONFLICT = "key_conflict"
+    ACCOUNT_PARKED = "account_parked"
+    EARMARK_IGNORED = "earmark_ignored"
 
     # The whole file: its sense.
     ACCOUNTS_CHANGED = "accounts_changed"
+    DELETED_ROWS = "deleted_rows"
     FILE_NAME = "file_name"
     UNKNOWN_KEY = "unknown_key"
     NOT_BOOKED = "not_booked"

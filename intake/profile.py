@@ -97,7 +97,7 @@ class Column(_Data, frozen=True, kw_only=True):
 class Unpivot(_Data, frozen=True, kw_only=True):
     """A wide record that holds several rows: columns with `{n}` in their names, `n` from 1 to `groups`.
 
-    Rule: a group whose `present` column is blank is no row.
+    Rule: a group whose `present` column is blank is no row. `groups` is the most there can be: a file may have fewer.
     """
 
     groups: int

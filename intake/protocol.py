@@ -19,7 +19,7 @@ from intake.faults import Code
 from intake.profile import Encoding
 
 _DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-_TITLES = {
+TITLES = {
     "accepted": "принято",
     "warned": "принято с замечанием",
     "waiting": "ждёт сопоставления",
@@ -48,7 +48,9 @@ class RowResult(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=F
 
 
 class Protocol(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of the file as a whole. `refusal`: why none of it counts, with the row that shows it."""
+    """What is known of the file as a whole. `refusal`: why none of it counts, with the row that shows it. `notes`: what
+    else is to be said of the whole file.
+    """
 
     file_name: str
     sha256: str
@@ -58,6 +60,7 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
     refusal_code: Code | None = None
     refusal_text: str = ""
     refusal_row: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def csv_lines(
@@ -78,7 +81,7 @@ def csv_lines(
         totals[one.result] += 1
         if all_rows or one.result is not Result.ACCEPTED:
             yield _csv_line(_cells(one), encoding)
-    yield _csv_line(("итого", *(f"{_TITLES[result]}: {count}" for result, count in totals.items())), encoding)
+    yield _csv_line(("итого", *(f"{TITLES[result]}: {count}" for result, count in totals.items())), encoding)
 
 
 def _head(protocol: Protocol) -> Iterator[tuple[str, ...]]:
@@ -90,11 +93,13 @@ def _head(protocol: Protocol) -> Iterator[tuple[str, ...]]:
     if protocol.refusal_code is not None:
         place = f"строка {protocol.refusal_row}" if protocol.refusal_row else ""
         yield "файл отклонён", protocol.refusal_code.value, place, protocol.refusal_text
+    for note in protocol.notes:
+        yield "замечание", note
 
 
 def _cells(one: RowResult) -> tuple[str, ...]:
     code = one.code.value if one.code is not None else ""
-    return str(one.row), one.account, _TITLES[one.result.value], code, one.field, one.text
+    return str(one.row), one.account, TITLES[one.result.value], code, one.field, one.text
 
 
 def _csv_line(cells: Iterable[str], encoding: Encoding) -> bytes:

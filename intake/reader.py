@@ -16,7 +16,7 @@ import msgspec
 from intake import client_bank, dbf_table, text, xlsx_table, xml_table
 from intake.columns import ROW_TYPES, check_header, group_columns, known_columns, plan_of
 from intake.faults import Code, FileRefused
-from intake.profile import Form, Profile
+from intake.profile import Encoding, Form, Profile
 from intake.rows import Item, RegisterRow, Row, RowFault, Skipped
 from intake.trailer import Tally
 from intake.zipped import archive_of, member_of, only_member
@@ -44,6 +44,8 @@ def items(path: Path, profile: Profile) -> Iterator[Item]:
 
 def read(stream: BinaryIO, profile: Profile) -> Iterator[Item]:
     """`items` of a stream that is open already and can be sought."""
+    if profile.encoding is Encoding.AUTO:
+        raise ValueError("profile: `auto` is for dry runs; an encoding is declared")
     if profile.form is Form.CLIENT_BANK:
         yield from client_bank.items(_unzipped(stream, profile), profile)
         return
@@ -73,7 +75,7 @@ def _unzipped(stream: BinaryIO, profile: Profile) -> BinaryIO:
     if profile.zip is None:
         return stream
     archive = archive_of(stream, profile.limits)
-    return member_of(archive, only_member(archive, profile.zip.member), profile.limits)
+    return member_of(archive, only_member(archive, profile.zip.member))
 
 
 def _headed(records: Iterator[text.Record | RowFault], profile: Profile) -> Table | None:
@@ -101,11 +103,8 @@ def _rows(table: Table, profile: Profile) -> Iterator[Item]:
     plans, tally, rows_max = _plans(profile, table.header), Tally(profile), profile.limits.rows_max
     count = 0
     for record in table.records:
-        if isinstance(record, RowFault):
+        if not isinstance(record, tuple):
             tally.add(record)
-            yield record
-            continue
-        if isinstance(record, Skipped):
             yield record
             continue
         line, cells = record
@@ -129,11 +128,15 @@ def _plans(profile: Profile, header: Sequence[str]) -> list[Make]:
     if profile.unpivot is None:
         plan = plan_of(profile, row_type, profile.columns, header)
         return [_signed(plan.make) if profile.refunds_unsigned else plan.make]
-    made = []
+    made: list[Make] = []
     for number in range(1, profile.unpivot.groups + 1):
-        columns = (*profile.columns, *group_columns(profile, number))
-        present = header.index(profile.unpivot.present.replace("{n}", str(number)))
-        made.append(_if_present(plan_of(profile, row_type, columns, header).make, present))
+        present = profile.unpivot.present.replace("{n}", str(number))
+        if present not in header and made:
+            break
+        plan = plan_of(profile, row_type, (*profile.columns, *group_columns(profile, number)), header)
+        if present not in header:
+            raise FileRefused(Code.MISSING_COLUMN, f"нет столбца {present}")
+        made.append(_if_present(plan.make, header.index(present)))
     return made
 
 

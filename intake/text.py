@@ -33,10 +33,10 @@ def lines(stream: BinaryIO, encoding: Encoding, line_chars_max: int) -> Iterator
         text = tail + _decoded(decoder, judge, chunk, done)
         cut = text.rfind("\n") + 1
         tail = text[cut:]
-        if len(tail) > line_chars_max:
-            raise FileRefused(Code.LINE_TOO_LONG, f"строка длиннее {line_chars_max} знаков", done + 1)
         yield from io.StringIO(text[:cut], newline="\n")
         done += text.count("\n")
+        if len(tail) > line_chars_max:
+            raise FileRefused(Code.LINE_TOO_LONG, f"строка длиннее {line_chars_max} знаков", done + 1)
     _finish(decoder, done)
     if tail:
         yield tail

@@ -6,7 +6,7 @@ from engine.money import format_roubles
 from intake.columns import totals_plan
 from intake.faults import Code, FileRefused
 from intake.profile import Profile
-from intake.rows import RegisterTotals, Row, RowFault
+from intake.rows import RegisterTotals, Row, RowFault, Skipped
 
 _NAMED_MAX = 20
 _TITLES = {
@@ -38,15 +38,16 @@ class Tally:
             raise FileRefused(Code.AFTER_TRAILER, f"после итоговой строки {self._closed_at} есть ещё строки", line)
         return bool(self._prefix) and cells[0].startswith(self._prefix)
 
-    def add(self, row: Row | RowFault) -> None:
+    def add(self, row: Row | RowFault | Skipped) -> None:
         """Take a row into account."""
-        self._count += 1
         if isinstance(row, RowFault):
-            if len(self._unread) < _NAMED_MAX:
-                self._unread.append(row.row)
+            self._unread += [row.row] if len(self._unread) < _NAMED_MAX else []
+        elif isinstance(row, Skipped):
             return
-        for name in self._sums:
-            self._sums[name] += getattr(row, name)
+        else:
+            for name in self._sums:
+                self._sums[name] += getattr(row, name)
+        self._count += 1
 
     def close(self, line: int, cells: Sequence[str]) -> RegisterTotals:
         """Read the trailer and hold it against the rows. Errors: `FileRefused` names every total that differs."""

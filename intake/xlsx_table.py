@@ -62,7 +62,7 @@ def table(stream: BinaryIO, profile: Profile) -> Iterator[Record | RowFault]:
     names, limits = set(archive.namelist()), profile.limits
 
     def part(name: str) -> Iterator[tuple[str, Any]]:
-        return events(member_of(archive, name, limits), limits)
+        return events(member_of(archive, name), limits)
 
     sheet, day_zero = _sheet(part(_WORKBOOK), part(_RELATIONS), profile.sheet)
     book = _Book(

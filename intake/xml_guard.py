@@ -5,6 +5,7 @@ encodings that nobody sends us. Comments and processing instructions are dropped
 characters of one text, and its guard against amplification. Nothing is ever fetched.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -13,6 +14,8 @@ from lxml import etree
 from intake.faults import Code, FileRefused
 from intake.profile import Encoding, Limits
 
+_HEAD_BYTES = 1024
+_DECLARED = re.compile(rb"(?:\xef\xbb\xbf)?<\?xml[^>]{1,100}?encoding\s*=\s*[\"']([A-Za-z0-9._-]{1,40})[\"']")
 _ENCODINGS = {
     "utf-8": Encoding.UTF_8,
     "windows-1251": Encoding.CP1251,
@@ -30,8 +33,10 @@ def events(stream: BinaryIO, limits: Limits, declared: Encoding | None = None) -
 
     Rule: XML says its own encoding; when the profile names one too, they must agree.
     """
+    head = stream.read(_HEAD_BYTES)
     parser = etree.iterparse(
-        stream,
+        _Reread(head, stream),
+        encoding=_encoding(head, declared).value,
         events=("start", "end"),
         resolve_entities=False,
         no_network=True,
@@ -49,7 +54,7 @@ def events(stream: BinaryIO, limits: Limits, declared: Encoding | None = None) -
             else:
                 depth += 1
                 if depth == 1:
-                    _check_document(element, declared)
+                    _refuse_doctype(element)
                 if depth > limits.xml_depth_max:
                     raise FileRefused(
                         Code.XML_FORBIDDEN, f"вложенность больше {limits.xml_depth_max}", element.sourceline
@@ -57,18 +62,38 @@ def events(stream: BinaryIO, limits: Limits, declared: Encoding | None = None) -
             yield event, element
     except etree.XMLSyntaxError as error:
         raise _refusal(error) from None
-    except LookupError:
-        raise FileRefused(Code.ENCODING, "неизвестная кодировка XML") from None
 
 
-def _check_document(root: Any, declared: Encoding | None) -> None:
+class _Reread:
+    """A stream whose beginning has been read already."""
+
+    def __init__(self, head: bytes, rest: BinaryIO) -> None:
+        self._head = head
+        self._rest = rest
+
+    def read(self, size: int) -> bytes:
+        """What lxml asks for."""
+        head, self._head = self._head[:size], self._head[size:]
+        return head or self._rest.read(size)
+
+
+def _encoding(head: bytes, declared: Encoding | None) -> Encoding:
+    """What a document says it is written in; lxml is told so, and finds nothing out by itself."""
+    if b"\0" in head:
+        raise FileRefused(Code.ENCODING, "XML в двухбайтовой кодировке не принимается")
+    told = _DECLARED.match(head)
+    name = told[1].decode("ascii") if told is not None else "utf-8"
+    found = _ENCODINGS.get(name.lower())
+    if found is None or (declared is not None and declared is not found):
+        wanted = declared.value if declared else "UTF-8, windows-1251, cp866 или KOI8-R"
+        raise FileRefused(Code.ENCODING, f"XML в кодировке {name[:20]}, а ждём {wanted}")
+    return found
+
+
+def _refuse_doctype(root: Any) -> None:
     document = root.getroottree().docinfo
     if document.internalDTD is not None or document.doctype:
         raise FileRefused(Code.XML_FORBIDDEN, "DOCTYPE не принимается", root.sourceline)
-    found = _ENCODINGS.get((document.encoding or "utf-8").lower())
-    if found is None or (declared is not None and declared is not found):
-        wanted = declared.value if declared else "UTF-8, windows-1251, cp866 или KOI8-R"
-        raise FileRefused(Code.ENCODING, f"XML в кодировке {str(document.encoding)[:20]}, а ждём {wanted}")
 
 
 def _refusal(error: etree.XMLSyntaxError) -> FileRefused:

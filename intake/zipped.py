@@ -1,7 +1,7 @@
 """A file that comes zipped, read as a stream, with bounds on what it may unpack to.
 
-What an archive says of itself is checked first (members, sizes, ratio); what really comes out is counted while it is
-read, for an archive may lie.
+What an archive says of itself is checked first: members, sizes, ratio. An archive that lies gains nothing: `zipfile`
+lets out no more bytes than the archive has said, and finds by the checksum that it was not all.
 """
 
 import fnmatch
@@ -15,17 +15,17 @@ from intake.profile import Limits
 
 _SMALL_BYTES = 1 << 20
 """Below this a member may be as compressible as it likes."""
+_BUFFER_BYTES = 1 << 16
 _ENCRYPTED = 1
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError)
 """What `zipfile` raises for archives that are cut, damaged, encrypted or packed in a way that it does not know."""
 
 
-class _Bounded(io.RawIOBase):
-    """What comes out of a member, counted."""
+class _Member(io.RawIOBase):
+    """What comes out of a member; damage that shows only then is a refusal."""
 
-    def __init__(self, member: IO[bytes], bytes_max: int) -> None:
+    def __init__(self, member: IO[bytes]) -> None:
         self._member = member
-        self._left = bytes_max
 
     def readable(self) -> bool:
         return True
@@ -35,9 +35,6 @@ class _Bounded(io.RawIOBase):
             chunk = self._member.read(len(buffer))
         except _BROKEN:
             raise FileRefused(Code.ZIP_BROKEN, "архив повреждён") from None
-        self._left -= len(chunk)
-        if self._left < 0:
-            raise FileRefused(Code.ZIP_BOMB, "архив распаковывается в слишком большой файл")
         buffer[: len(chunk)] = chunk
         return len(chunk)
 
@@ -60,8 +57,8 @@ def archive_of(stream: BinaryIO, limits: Limits) -> zipfile.ZipFile:
     return archive
 
 
-def member_of(archive: zipfile.ZipFile, name: str, limits: Limits) -> BinaryIO:
-    """Open a member for reading within the limits. Errors: `FileRefused`, also while it is read."""
+def member_of(archive: zipfile.ZipFile, name: str) -> BinaryIO:
+    """Open a member for reading. Errors: `FileRefused`, also while it is read."""
     try:
         info = archive.getinfo(name)
         if info.flag_bits & _ENCRYPTED:
@@ -71,8 +68,7 @@ def member_of(archive: zipfile.ZipFile, name: str, limits: Limits) -> BinaryIO:
         raise FileRefused(Code.ZIP_MEMBERS, f"в архиве нет {name}") from None
     except _BROKEN:
         raise FileRefused(Code.ZIP_BROKEN, "архив повреждён") from None
-    bytes_max = min(limits.unpacked_bytes_max, max(_SMALL_BYTES, info.compress_size * limits.unpacked_ratio_max))
-    return io.BufferedReader(_Bounded(opened, bytes_max), 1 << 16)
+    return io.BufferedReader(_Member(opened), _BUFFER_BYTES)
 
 
 def only_member(archive: zipfile.ZipFile, pattern: str) -> str:
@@ -80,7 +76,7 @@ def only_member(archive: zipfile.ZipFile, pattern: str) -> str:
     found = [
         member.filename
         for member in archive.infolist()
-        if not member.is_dir() and fnmatch.fnmatchcase(member.filename.lower(), pattern.lower())
+        if not member.filename.endswith("/") and fnmatch.fnmatchcase(member.filename.lower(), pattern.lower())
     ]
     if len(found) != 1:
         raise FileRefused(Code.ZIP_MEMBERS, f"в архиве должен быть один файл {pattern}, а их {len(found)}")

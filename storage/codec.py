@@ -16,9 +16,9 @@ from typing import NamedTuple
 import msgspec
 
 from engine.account import AccountState, AdvanceLot, Status
-from engine.charge import Kind, LineKey, OpenItem
+from engine.charge import LineKey, OpenItem, line_key
 from engine.events import Details, Event
-from engine.ids import AccountId, Period, ProviderId, ServiceCode, ShardId, payment_id
+from engine.ids import AccountId, Period, ShardId, payment_id
 from engine.outcomes import Receipt
 
 COPY_HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
@@ -80,12 +80,13 @@ def pack_event(event: Event, at: Position, stamp: Stamp, previous_hash: bytes) -
 
     Shape: (row, hash of the row); the hash is also the row's last column.
     """
+    # fmt: off
     fixed = _EVENT_FIXED.pack(
-        23,
-        *(8, at.seq, 8, event.amount_kopecks, 8, event.balance_kopecks),
-        *(8, event.accepted_at_us - _PG_EPOCH_US, 8, at.recorded_at_us - _PG_EPOCH_US),
-        *(4, event.account_seq, 4, event.ref, 4, at.shard, 4, stamp.epoch, 2, event.kind),
+        23, 8, at.seq, 8, event.amount_kopecks, 8, event.balance_kopecks,
+        8, event.accepted_at_us - _PG_EPOCH_US, 8, at.recorded_at_us - _PG_EPOCH_US,
+        4, event.account_seq, 4, event.ref, 4, at.shard, 4, stamp.epoch, 2, event.kind,
     )
+    # fmt: on
     body = b"".join(
         (
             fixed,
@@ -155,12 +156,6 @@ def _amounts(amounts: tuple[int, ...]) -> bytes:
 @lru_cache(maxsize=256)
 def _amount_structs(count: int) -> tuple[bytes, struct.Struct]:
     return _ARRAY.pack(20 + 12 * count, 1, 0, _OID_INT8, count, 1), struct.Struct("!" + "iq" * count)
-
-
-@lru_cache(maxsize=_CACHED_PREFIXES_MAX)
-def line_key(service: str, provider: str, period: int, kind: int) -> LineKey:
-    """Return the one shared `LineKey` of these parts: a region has few, and shared ones compare by identity first."""
-    return LineKey(ServiceCode(service), ProviderId(provider), Period(period), Kind(kind))
 
 
 def line_keys(

@@ -1,9 +1,11 @@
 """Who lives behind an account, one at a time, for a door that may show it (masked). Personal data: never logged."""
 
+import asyncio
+
 import asyncpg
 
 from engine.ids import AccountId
-from storage.database import CONNECT_TIMEOUT_S, DRIVER_ERRORS
+from storage.database import DRIVER_ERRORS
 from storage.errors import NotDone
 
 _CONNECTIONS_MAX = 2
@@ -25,16 +27,14 @@ class Holders:
         try:
             if self._pool is None:
                 # Made at once and opened by its first use, so that two first askers do not make two.
-                self._pool = asyncpg.create_pool(
-                    self._url, min_size=0, max_size=_CONNECTIONS_MAX, timeout=CONNECT_TIMEOUT_S
+                self._pool = asyncpg.create_pool(self._url, min_size=0, max_size=_CONNECTIONS_MAX)
+            async with asyncio.timeout(_ANSWER_S_MAX):
+                await self._pool
+                # Both tables by primary key.
+                row = await self._pool.fetchrow(
+                    "SELECT holder, address, flat FROM account_holders JOIN houses USING (house) WHERE account = $1",
+                    account,
                 )
-            await self._pool
-            # Both tables by primary key.
-            row = await self._pool.fetchrow(
-                """SELECT holder, address, flat FROM account_holders JOIN houses USING (house) WHERE account = $1""",
-                account,
-                timeout=_ANSWER_S_MAX,
-            )
         except DRIVER_ERRORS as error:
             raise NotDone(f"the holder cannot be read: {type(error).__name__}") from None
         return None if row is None else (row["holder"], row["address"], row["flat"])

@@ -1,4 +1,4 @@
-"""What shards must know besides the ledger (splitting policies), and the names behind its codes."""
+"""What shards and doors must know besides the ledger: splitting policies, and the people behind the accounts."""
 
 from collections.abc import Sequence
 
@@ -7,6 +7,7 @@ import msgspec
 
 from engine.policy import PolicyBook, SplitPolicy
 from storage.database import connected
+from storage.master import BY_PROGRAM, Change, say_why
 
 
 async def read_policies(database_url: str) -> PolicyBook:
@@ -23,31 +24,28 @@ def _policy(row: asyncpg.Record) -> SplitPolicy:
     return msgspec.convert(msgspec.json.decode(row["params"]) | columns, SplitPolicy)
 
 
-async def add_policy(database_url: str, policy: SplitPolicy) -> bool:
+async def add_policy(database_url: str, policy: SplitPolicy, change: Change = BY_PROGRAM) -> bool:
     """Add one version of a policy; return False if that version is there already (it is never changed)."""
+    return await add_policies(database_url, [policy], change) == 1
+
+
+async def add_policies(database_url: str, policies: Sequence[SplitPolicy], change: Change) -> int:
+    """Add versions of policies, all or nothing; return how many were not there already (none is ever changed)."""
+    async with connected(database_url) as connection, connection.transaction():
+        await say_why(connection, change)
+        return sum([await _add(connection, policy) for policy in policies])
+
+
+async def _add(connection: asyncpg.Connection, policy: SplitPolicy) -> bool:
     columns = ("agreement", "version", "code", "valid_from", "valid_to")
     params = {k: v for k, v in msgspec.to_builtins(policy).items() if k not in columns}
-    async with connected(database_url) as connection:
-        added = await connection.fetchval(
-            """INSERT INTO split_policies (agreement, version, code, valid_from, valid_to, params)
-            VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING true""",
-            *(policy.agreement, policy.version, policy.code.value, policy.valid_from, policy.valid_to),
-            msgspec.json.encode(params).decode(),
-        )
+    added = await connection.fetchval(
+        """INSERT INTO split_policies (agreement, version, code, valid_from, valid_to, params)
+        VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING true""",
+        *(policy.agreement, policy.version, policy.code.value, policy.valid_from, policy.valid_to),
+        msgspec.json.encode(params).decode(),
+    )
     return bool(added)
-
-
-async def put_names(
-    database_url: str,
-    services: Sequence[tuple[str, str]],
-    providers: Sequence[tuple[str, str, str]],
-    houses: Sequence[tuple[int, str]],
-) -> None:
-    """Add services (code, name), providers (code, name, JSON of requisites) and houses (number, address), once each."""
-    async with connected(database_url) as connection, connection.transaction():
-        await connection.executemany("INSERT INTO services VALUES ($1, $2) ON CONFLICT DO NOTHING", services)
-        await connection.executemany("INSERT INTO providers VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", providers)
-        await connection.executemany("INSERT INTO houses VALUES ($1, $2) ON CONFLICT DO NOTHING", houses)
 
 
 async def put_holders(database_url: str, holders: Sequence[tuple[str, int, str, str, int]]) -> None:
@@ -58,3 +56,18 @@ async def put_holders(database_url: str, holders: Sequence[tuple[str, int, str, 
             SELECT * FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::int[]) ON CONFLICT DO NOTHING""",
             *map(list, zip(*holders, strict=True)),
         )
+
+
+class Names(msgspec.Struct, frozen=True):
+    """What people call services and providers, by code."""
+
+    services: dict[str, str] = {}
+    providers: dict[str, str] = {}
+
+
+async def read_names(database_url: str) -> Names:
+    """Read the names of all services and providers."""
+    async with connected(database_url) as connection:
+        services = await connection.fetch("SELECT service, name FROM services")
+        providers = await connection.fetch("SELECT provider, name FROM providers")
+    return Names(dict(map(tuple, services)), dict(map(tuple, providers)))

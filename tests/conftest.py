@@ -2,7 +2,18 @@
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.databases import database, empty_database, home, postgres, prepared, valkey
+
+__all__ = ["database", "empty_database", "home", "postgres", "prepared", "valkey"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--update-golden` writes the golden files anew; their difference is reviewed as code."""
+    parser.addoption("--update-golden", action="store_true", default=False)
+
 
 # In CI the examples are the same every time: a red run is then about the change, not about luck. Locally they
 # vary, which is how new ones are found. No deadline: a shared machine may stall for a second.

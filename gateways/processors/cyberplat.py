@@ -7,9 +7,10 @@ is signed as bytes of its own encoding, without the signature's element, which t
 import re
 from binascii import unhexlify
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Literal
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
@@ -58,6 +59,7 @@ _HASHES: Mapping[str, hashes.HashAlgorithm] = {
     "sha256": hashes.SHA256(),
 }
 _DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})", re.ASCII)
+_NO_KEY = (ValueError, TypeError, UnsupportedAlgorithm)
 _END = b"</response>\n"
 
 
@@ -93,11 +95,8 @@ class Seal:
 
     def __init__(self, terms: CyberplatTerms) -> None:
         self._hash = _HASHES[terms.hash]
-        theirs = load_pem_public_key(terms.public_key.encode()) if terms.public_key else None
-        ours = load_pem_private_key(terms.private_key.encode(), None) if terms.private_key else None
-        if not isinstance(theirs, RSAPublicKey | None) or not isinstance(ours, RSAPrivateKey | None):
-            raise ValueError("public_key and private_key must be RSA keys")
-        self._theirs, self._ours = theirs, ours
+        self._theirs = _public_key(terms.public_key) if terms.public_key else None
+        self._ours = _private_key(terms.private_key) if terms.private_key else None
 
     @property
     def verifies(self) -> bool:
@@ -119,6 +118,29 @@ class Seal:
             return reply
         signature = self._ours.sign(reply, PKCS1v15(), self._hash).hex()
         return reply.removesuffix(_END) + f"  <sign>{signature}</sign>\n".encode() + _END
+
+
+@lru_cache(maxsize=64)
+def _public_key(pem: str) -> RSAPublicKey:
+    try:
+        key = load_pem_public_key(pem.encode())
+    except _NO_KEY as error:
+        raise ValueError(f"public_key: {error}") from None
+    if not isinstance(key, RSAPublicKey):
+        raise ValueError("public_key must be an RSA key")
+    return key
+
+
+@lru_cache(maxsize=64)
+def _private_key(pem: str) -> RSAPrivateKey:
+    """Kept, for loading one checks its primes: tens of milliseconds, in which the gateway answers nobody."""
+    try:
+        key = load_pem_private_key(pem.encode(), None)
+    except _NO_KEY:
+        raise ValueError("private_key must be a PEM without a password") from None
+    if not isinstance(key, RSAPrivateKey):
+        raise ValueError("private_key must be an RSA key")
+    return key
 
 
 class _OwnRefusedError(RefusedError):

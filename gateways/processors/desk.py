@@ -18,6 +18,8 @@ _RESULTS = Counter(
     "kopeck_processor_results", "Replies to processors by command and result code", ["dialect", "command", "code"]
 )
 
+_FORGED = Counter("kopeck_processor_signatures_wrong", "Requests whose signature is not the sender's", ["connection"])
+
 Fields = dict[str, str]
 """A request's parameters by name, as text."""
 
@@ -75,6 +77,8 @@ class Desk:
                 raise RefusedError(Result.UNKNOWN_COMMAND)
             code, body, headers = await command(fields)
         except RefusedError as refusal:
+            if refusal.result is Result.BAD_SIGNATURE:
+                _FORGED.labels(self.connection.name).inc()
             code, body, headers = self.refused(fields, refusal)
         # The outermost edge: a bug of ours must not make the agent return money that we may have credited.
         except Exception:  # noqa: BLE001

@@ -1,4 +1,4 @@
-"""Actors' logic is plain Python: a test here that started Ray would be a mistake, and fails."""
+"""Actors are plain Python: a test here that started Ray would be a mistake, and fails. Postgres is the real one."""
 
 import pytest
 import ray

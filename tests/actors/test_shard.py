@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from actors import messages
+from actors import messages, snapshots
 from actors import shard as shard_module
 from actors.messages import Notice
 from actors.settings import Settings
@@ -166,6 +166,35 @@ async def test_another_content_under_a_used_key_is_a_conflict(running: Running) 
     assert view.balance_kopecks == 99_000
 
 
+async def test_an_old_repeat_that_nobody_doubts_costs_one_append_and_gets_its_first_receipt(
+    ledger: MemoryLedger,
+) -> None:
+    trusting = await Running(ledger, keys_doubted_commands=0, keys_remembered_max=0).start()
+    await trusting.open_account()
+    (first,) = await trusting.do(pay(1))
+    again, fresh = await trusting.do(pay(1), pay(2, account=ACCOUNT))
+    assert isinstance(first, Acknowledged)
+    assert again == Acknowledged(first.receipt, replayed=True)
+    assert isinstance(fresh, Acknowledged)
+    assert fresh.receipt.balance_kopecks == 98_000
+    assert trusting.shard.metrics.keys_taken == 1
+    assert trusting.ended is not None
+    trusting.ended.cancel()
+
+
+async def test_what_would_be_refused_now_but_was_accepted_then_gets_its_first_receipt(ledger: MemoryLedger) -> None:
+    trusting = await Running(ledger, keys_doubted_commands=0, keys_remembered_max=0).start()
+    await trusting.open_account()
+    (first,) = await trusting.do(pay(1))
+    await trusting.do(CloseAccount(**command_fields("close")))
+    (again,) = await trusting.do(pay(1))
+    assert isinstance(first, Acknowledged)
+    assert again == Acknowledged(first.receipt, replayed=True)
+    assert trusting.shard.metrics.keys_taken == 0
+    assert trusting.ended is not None
+    trusting.ended.cancel()
+
+
 async def test_good_neighbours_of_a_refused_payment_are_taken(running: Running) -> None:
     outcomes = await running.do(pay(1), pay(2, 0), pay(3, 500, AccountId("nobody")), pay(4))
     told = [outcome.reason if isinstance(outcome, Rejected) else "taken" for outcome in outcomes]
@@ -291,8 +320,26 @@ async def test_evicted_accounts_are_read_again_as_they_were(ledger: MemoryLedger
     running.ended.cancel()
 
 
+async def test_an_evicted_account_leaves_a_snapshot_to_be_read_back_from(
+    ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshots, "PAUSE_S", 0.001)
+    running = await Running(ledger, accounts_cached_max=1, snapshot_every_events=99).start()
+    for account in (AccountId("a"), AccountId("b"), AccountId("a"), AccountId("b")):
+        if not ledger.by_account.get(account):
+            await running.open_account(account)
+        await running.do(pay(f"1-{len(ledger.rows)}", account=account), pay(f"2-{len(ledger.rows)}", account=account))
+    await asyncio.sleep(0.05)
+    assert ledger.snapshots[AccountId("a")][0] in (4, 6)
+    view = await running.view(AccountId("a"))
+    assert view is not None
+    assert view.balance_kopecks == 96_000
+    assert running.ended is not None
+    running.ended.cancel()
+
+
 async def test_snapshots_are_of_durable_states_only(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shard_module, "_SNAPSHOT_PAUSE_S", 0.01)
+    monkeypatch.setattr(snapshots, "PAUSE_S", 0.01)
     await running.do(*(pay(number) for number in range(4)))
     running.gate.open.clear()
     call = running.begin(pay("held"))

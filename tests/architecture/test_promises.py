@@ -6,6 +6,7 @@ from tests.architecture.source_tree import functions, sources
 
 PROMISES: dict[str, tuple[str, ...]] = {
     "1. an acknowledged payment is durable": (
+        "tests/gateways/processors/test_conformance.py:test_a_repeat_beside_the_first_waits_for_the_same_commit",
         "tests/actors/test_shard.py:test_nobody_is_told_before_the_commit",
         "tests/actors/test_shard.py:test_an_uncertain_commit_ends_the_shard_and_its_successor_tells_the_truth",
         "tests/simulation/test_simulation.py:test_every_promise_holds_in_every_seed",
@@ -19,6 +20,9 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "tests/storage/test_journal_contract.py:test_a_key_counts_once_across_shards_and_its_batch_writes_nothing",
         "tests/simulation/test_simulation.py:test_forgetting_the_key_goes_red",
         "tests/actors/test_client.py:test_once_in_doubt_only_the_ledger_ends_the_doubt",
+        "tests/gateways/processors/test_conformance.py:test_a_hundred_equal_payments_at_once_are_one_credit",
+        "tests/gateways/processors/test_conformance.py:test_one_number_for_other_content_is_a_conflict",
+        "tests/gateways/processors/test_conformance.py:test_with_no_way_to_the_shards_a_repeat_counts_once",
     ),
     "3. every kopeck has a place": (
         "tests/engine/test_allocation.py:test_the_published_vector_comes_out",
@@ -45,9 +49,14 @@ PROMISES: dict[str, tuple[str, ...]] = {
     "7. bad input costs nothing": (
         "tests/actors/test_shard.py:test_good_neighbours_of_a_refused_payment_are_taken",
         "tests/gateways/test_osmp_bad_input.py:test_bad_input_costs_nothing",
+        "tests/gateways/processors/test_bisys.py:test_an_attack_costs_nothing",
+        "tests/gateways/processors/test_conformance.py:test_amounts_that_are_none_cost_nothing",
+        "tests/gateways/processors/test_fuzzing.py:test_broken_requests_find_no_bug_and_pay_nothing",
         "tests/gateways/test_json_bad_input.py:test_it_is_refused_and_leaves_no_trace",
         "tests/gateways/test_json_bad_input.py:test_in_a_batch_it_harms_no_neighbour",
         "tests/actors/test_channel.py:test_garbage_ends_its_connection_only",
+        "tests/fuzz/test_doors.py:test_broken_requests_cost_nothing",
+        "tests/fuzz/test_files.py:test_a_broken_file_is_read_or_refused",
     ),
 }
 

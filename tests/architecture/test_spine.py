@@ -12,6 +12,7 @@ SPINE = {
     "actors/group_commit.py",
     "actors/inbox.py",
     "actors/shard.py",
+    "gateways/processors/port.py",
     "gateways/terminal.py",
     "storage/journal.py",
 }

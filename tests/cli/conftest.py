@@ -1,4 +1,4 @@
-"""The servers of the storage tests, and a terminal that runs a command in this process."""
+"""A terminal that runs a command in this process."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,9 +8,6 @@ import msgspec
 import pytest
 
 from cli.main import app
-from tests.storage.conftest import database, empty_database, home, postgres
-
-__all__ = ["database", "empty_database", "home", "postgres"]
 
 
 class Ended(NamedTuple):

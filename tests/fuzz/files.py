@@ -178,7 +178,7 @@ def _xlsx() -> bytes:
     return packed.getvalue()
 
 
-def _zip(members: Mapping[str, bytes]) -> bytes:
+def zipped(members: Mapping[str, bytes]) -> bytes:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in members.items():
@@ -200,7 +200,7 @@ def _break_within(dice: Random, packed: bytes) -> bytes:
             members[dice.choice(("../x.csv", "b.csv", "/x", "a" * 300, "x/y/z.csv"))] = members[name]
         case _:
             members[name] = mutated(dice, members[name])
-    return _zip(members)
+    return zipped(members)
 
 
 FILES: Mapping[str, FileKind] = {
@@ -214,7 +214,7 @@ FILES: Mapping[str, FileKind] = {
     "charges-xml": FileKind(CHARGES_XML.encode()),
     "charges-xlsx": FileKind(_xlsx(), _break_within),
     "bank-12": FileKind(BANK_12.encode("cp1251")),
-    "zip-csv": FileKind(_zip({"report.csv": _csv(ZIPPED)}), _break_within),
+    "zip-csv": FileKind(zipped({"report.csv": _csv(ZIPPED)}), _break_within),
     "osmp-tab": FileKind(OSMP_TAB.encode()),
     "client-bank": FileKind(STATEMENT.encode("cp1251")),
 }

@@ -21,7 +21,7 @@ from engine.ids import payment_id
 from gateways.processors import contract
 from tests.fuzz.doors import ACCOUNTS, DOORS, GOOD_ACCOUNT, Door
 from tests.fuzz.mutations import in_a_line, mutated
-from tests.fuzz.wire import Broken, Reply, Request, exchange, statuses, throw
+from tests.fuzz.wire import Broken, Heard, Reply, Request, exchange, statuses, throw
 from tests.gateways.json_stage import BILLING, NOW_US, Client, Stage, open_door, open_stage, row
 
 ROUND_REQUESTS = 5_000
@@ -112,10 +112,11 @@ def _one(door: Door, dice: Random, number: int) -> _Said:
     """The next thing to say: a good request, a broken one, or bytes that may not be a request at all."""
     if number % _GOOD_ONE_IN == 0:
         return _Said(door.good(dice, f"9{number:07}", GOOD_ACCOUNT).framed(), must_pay=True)
-    make = dice.choice((door.good, door.good, *door.asks))
-    request = make(dice, f"1{dice.randrange(_PAYERS):05}", dice.choice(ACCOUNTS))
+    make, account = dice.choice((door.good, door.good, *door.asks)), dice.choice(ACCOUNTS)
     if number % _THROWN_ONE_IN == 1:
-        return _Said(_thrown(dice, request), _Way.THROWN)
+        # An id of its own: only its payment can be in doubt when we hang up before the reply.
+        return _Said(_thrown(dice, make(dice, f"2{number:05}", account)), _Way.THROWN)
+    request = make(dice, f"1{dice.randrange(_PAYERS):05}", account)
     if number % _HEADERS_ONE_IN == 2:
         return _Said(_with_broken_headers(dice, request).framed(), _Way.ALONE)
     breaks = door.seal if door.seal is not None and dice.random() < 0.5 else _broken
@@ -208,6 +209,7 @@ class Judge:
     def __init__(self, door: Door) -> None:
         self._door = door
         self._told: set[int] = set()
+        self._in_doubt: list[bytes] = []
         self.taken = 0
         self.statuses: dict[int, int] = {}
 
@@ -218,11 +220,13 @@ class Judge:
         if said.must_pay and not (reply.status in (200, 201) and self._door.is_taken(reply.body)):
             raise Broken(f"a good request was refused: {said.wire!r} -> {reply.status} {reply.body!r}")
 
-    def overhear(self, wire: bytes, heard: bytes) -> None:
+    def overhear(self, wire: bytes, heard: Heard) -> None:
         """Judge whatever came back for bytes that may hold no request, or several."""
-        for status in statuses(heard):
+        for status in statuses(heard.text):
             self._count(status, wire)
-        self._note(heard)
+        self._note(heard.text)
+        if not heard.is_whole:
+            self._in_doubt.append(wire)
 
     def _count(self, status: int, wire: bytes) -> None:
         if status >= 500:
@@ -237,15 +241,25 @@ class Judge:
 
     def look_at(self, stage: Stage) -> None:
         """Hold the ledger against what was told."""
-        paid = {known.receipt.payment_id for (source, _), known in stage.ledger.keys.items() if source != BILLING}
-        billed = {payment_id(shard, seq) for shard, seq in stage.ledger.rows} - paid
-        if self._door.tells_number and (paid - self._told or self._told - paid - billed):
-            raise Broken(f"never told: {sorted(paid - self._told)}; told and not there: {sorted(self._told - paid)}")
-        if len(paid) > self.taken:
-            raise Broken(f"{len(paid)} payments in the ledger, and {self.taken} replies tell of one")
+        paid = {
+            known.receipt.payment_id: txn_id.encode()
+            for (source, txn_id), known in stage.ledger.keys.items()
+            if source != BILLING
+        }
+        billed = {payment_id(shard, seq) for shard, seq in stage.ledger.rows} - set(paid)
+        certain = {number for number, txn_id in paid.items() if not self._is_in_doubt(txn_id)}
+        if self._door.tells_number and (certain - self._told or self._told - set(paid) - billed):
+            untold, missing = certain - self._told, self._told - set(paid) - billed
+            raise Broken(f"never told: {sorted(untold)}; told and not there: {sorted(missing)}")
+        if len(certain) > self.taken:
+            raise Broken(f"{len(certain)} payments in the ledger, and {self.taken} replies tell of one")
         strangers = set(stage.ledger.by_account) - {*ACCOUNTS, GOOD_ACCOUNT}
         if strangers and not self._door.keeps_unknown:
             raise Broken(f"the ledger holds something of accounts {sorted(strangers)}")
+
+    def _is_in_doubt(self, txn_id: bytes) -> bool:
+        """Whether a reply to this payment may have been lost because we hung up before it came."""
+        return any(txn_id in wire for wire in self._in_doubt)
 
 
 class _Errors(logging.Handler):

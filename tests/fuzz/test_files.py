@@ -38,6 +38,10 @@ def test_ten_thousand_broken_files_are_read_or_refused(name: str) -> None:
         files.play(name, 2, FILES_MANY)
 
 
+def test_a_nameless_member_of_an_archive_is_no_file_of_ours() -> None:
+    assert files.end_of("zip-csv", files.zipped({"": b"x"})) == "refused: zip_members"
+
+
 def test_a_reader_that_falls_over_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     def falls_over(*_: object) -> object:
         raise KeyError("a column")

@@ -75,27 +75,35 @@ async def _heard_on_one_connection(host: str, port: int, said: Sequence[bytes]) 
     return heard
 
 
-async def throw(host: str, port: int, said: bytes, quiet_s: float) -> bytes:
-    """Say bytes that may be anything, and return all that comes back until the connection is closed.
+class Heard(NamedTuple):
+    """All that came back for bytes that were thrown. `is_whole`: the server closed first, so nothing is missing."""
 
-    Rule: whoever has said nothing for `quiet_s` hangs up his end; then the server must close its own.
+    text: bytes
+    is_whole: bool
+
+
+async def throw(host: str, port: int, said: bytes, quiet_s: float) -> Heard:
+    """Say bytes that may be anything, and hear what comes back until the connection is closed.
+
+    Rule: who has heard nothing for `quiet_s` hangs up his end; then the server must close its own.
     Errors: `Broken` when it does not.
     """
+    text = b""
     async with _connected(host, port) as (reader, writer):
-        heard = b""
         try:
             writer.write(said)
             while part := await _some(reader, quiet_s):
-                heard += part
-            if writer.can_write_eof() and not reader.at_eof():
-                writer.write_eof()
-                async with asyncio.timeout(ANSWER_S_MAX):
-                    heard += await reader.read()
+                text += part
+            if reader.at_eof():
+                return Heard(text, is_whole=True)
+            writer.write_eof()
+            async with asyncio.timeout(ANSWER_S_MAX):
+                text += await reader.read()
         except TimeoutError:
             raise Broken(f"the connection stays open after {said!r}") from None
         except ConnectionError:
-            pass  # Closed with our bytes unread: what was heard before counts.
-        return heard
+            pass  # Closed with bytes of ours unread: a reply may have been lost on its way.
+    return Heard(text, is_whole=False)
 
 
 def statuses(heard: bytes) -> list[int]:

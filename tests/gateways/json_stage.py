@@ -14,7 +14,9 @@ from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import REGISTRY
 
 from actors import metrics
+from actors.billing_intake import Place
 from actors.client import Router, Routes, ShardUnreachable, Transport
+from actors.import_desk import ImportDesk
 from actors.settings import Settings
 from actors.shard import Shard
 from engine.commands import AnyCommand, ChargeLine, CloseAccount, OpenAccount, PostCharges
@@ -25,6 +27,7 @@ from engine.sharding import slot_of
 from gateways.app import BODY_S_MAX, Doors, Readiness, build_app, runner_of
 from gateways.connections import Connection, Connections, Row
 from storage import codec
+from storage.archive import Archive
 from storage.memory import MemoryJournal, MemoryLedger
 
 NOW = datetime.datetime(2026, 10, 15, 12, 0, tzinfo=datetime.UTC)
@@ -42,13 +45,15 @@ KEYS = {
     "reader": "key-of-the-reader-0003",
     "cashier": "key-of-the-cashier-0004",
     "operator": "key-of-the-operator-0005",
+    "biller": "key-of-the-biller-0006",
 }
 SCOPES: Mapping[str, tuple[str, ...]] = {
     "terminal": ("pay", "read", "reverse"),
     "kiosk": ("pay", "read", "reverse"),
     "reader": ("read",),
     "cashier": ("pay",),
-    "operator": ("read", "reverse", "operate"),
+    "operator": ("read", "reverse", "export", "operate"),
+    "biller": ("bill",),
 }
 
 Client = TestClient[web.Request, web.Application]
@@ -62,6 +67,7 @@ def contract(name: str, **terms: object) -> Connection:
         "scopes": SCOPES[name],
         "api_keys_sha256": (hashlib.sha256(KEYS[name].encode()).hexdigest(),),
         "amount_kopecks_max": 1_500_000,
+        "billing": "erc" if name == "biller" else "",
     }
     return msgspec.convert(usual | terms, Connection)
 
@@ -119,6 +125,7 @@ class Stage:
         self.connections = Connections(row(contract(name)) for name in KEYS)
         self.readiness = Readiness(ready=True)
         self.samples_of_others: list[list[metrics.Sample]] = []
+        self.imports = ImportDesk(Place("postgresql://nobody@127.0.0.1:1/nothing", Archive(Path("unused"))))
         self._numbers = itertools.count(1)
         self._versions = itertools.count(1)
 
@@ -169,6 +176,7 @@ class Stage:
             collect_metrics=self._collect_metrics,
             readiness=self._tell_readiness,
             status=self._tell_status,
+            imports=self.imports,
         )
 
     async def _collect_metrics(self) -> bytes:

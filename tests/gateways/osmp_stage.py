@@ -252,11 +252,11 @@ async def open_door(stage: Stage, *connections: Connection) -> AsyncIterator[Tes
 
 @asynccontextmanager
 async def open_doors(
-    stage: Stage, *connections: Connection, authorization: str = ""
+    stage: Stage, *connections: Connection, authorization: str = "", doors: Doors | None = None
 ) -> AsyncIterator[TestClient[web.Request, web.Application]]:
     """Serve every dialect's door over HTTP for these connections."""
     app = web.Application(client_max_size=64 * 1024)
-    app.add_routes(processor_routes(stage.doors(*connections)))
+    app.add_routes(processor_routes(doors or stage.doors(*connections)))
     headers = {"Authorization": authorization} if authorization else {}
     async with TestClient(TestServer(app), headers=headers) as client:
         yield client

@@ -133,6 +133,7 @@ async def test_a_problem_nobody_knows_has_no_page(door: Client) -> None:
 def test_only_what_may_pass_may_be_repeated() -> None:
     assert {problem.code for problem in PROBLEMS.values() if problem.retry != "no"} == {
         "body-timeout",
+        "import-unfinished",
         "internal",
         "busy",
         "outcome-unknown",

@@ -30,6 +30,11 @@ RIGHTS = {
     ("GET", "/v1/registers/{id}"): "read",
     ("GET", "/v1/registers/{id}/cases"): "read",
     ("GET", "/v1/status"): "operate",
+    ("POST", "/v1/imports"): "bill",
+    ("GET", "/v1/imports/{id}"): "bill",
+    ("GET", "/v1/imports/{id}/protocol"): "bill",
+    ("GET", "/v1/imports/{id}/rows"): "bill",
+    ("GET", "/v1/export/{kind}"): "export",
     ("GET", "/healthz"): EVERYBODY,
     ("GET", "/readyz"): EVERYBODY,
     ("GET", "/metrics"): EVERYBODY,
@@ -65,7 +70,7 @@ async def ask(door: Client, route: tuple[str, str], headers: dict[str, str]) -> 
     """Use a route; return the status and the code of the problem, if it is one."""
     method, path = route
     async with door.request(
-        method, path.format(id="100000000000003", number=OPEN, code="busy"), headers=headers
+        method, path.format(id="100000000000003", number=OPEN, code="busy", kind="payments"), headers=headers
     ) as reply:
         is_problem = reply.content_type == "application/problem+json"
         return reply.status, (await reply.json())["code"] if is_problem else ""

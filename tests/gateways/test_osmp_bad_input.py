@@ -174,6 +174,16 @@ async def test_a_slow_body_is_given_up(stage: Stage, door: Client, monkeypatch: 
     assert stage.credited() == []
 
 
+@pytest.mark.parametrize(("field", "code"), [("account", 4), ("data1", 300)])
+async def test_raw_bytes_that_are_not_utf8_are_refused_in_a_form(
+    stage: Stage, door: Client, field: str, code: int
+) -> None:
+    form = f"{HEAD}&account={OPEN}&sum=1.00&data1=x".encode().replace(field.encode() + b"=", field.encode() + b"=\xf1")
+    reply = await door.post("/osmp", data=form, headers={"Content-Type": "application/x-www-form-urlencoded"})
+    assert f"<result>{code}</result>" in await reply.text()
+    assert stage.credited() == []
+
+
 async def test_a_body_of_another_kind_is_refused(door: Client) -> None:
     assert (await door.post("/osmp", json={"command": "pay"})).status == 415
 

@@ -4,8 +4,6 @@ A database costs seconds to make on a busy disk, and little to empty: one serves
 a superuser can who switches the guards of history off.
 """
 
-import asyncio
-import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,12 +12,8 @@ import pytest
 import pytest_asyncio
 
 from storage.embedded import EmbeddedPostgres
-from storage.epochs import ensure_shards
-from storage.migrate import migrate
-from tests.registers.stage import SHARDS, Stage, open_stage
-from tests.storage.conftest import home, postgres
-
-__all__ = ["home", "migrated", "postgres", "stage"]
+from tests.databases import new_database
+from tests.registers.stage import Stage, open_stage
 
 _EMPTY = """
     DO $$ DECLARE t text; BEGIN
@@ -33,20 +27,9 @@ _EMPTY = """
 
 
 @pytest.fixture(scope="session")
-def migrated(postgres: EmbeddedPostgres) -> str:
+def migrated(postgres: EmbeddedPostgres, prepared: str) -> str:
     """The URL of a database with the schema and two shards."""
-    url, name = postgres.start(), f"registers_{uuid.uuid4().hex[:12]}"
-    made = url.rpartition("/")[0] + "/" + name
-
-    async def make() -> None:
-        connection = await asyncpg.connect(url)
-        await connection.execute(f'CREATE DATABASE "{name}"')
-        await connection.close()
-        await migrate(made)
-        await ensure_shards(made, len(SHARDS))
-
-    asyncio.run(make())
-    return made
+    return new_database(postgres, prepared)
 
 
 @pytest_asyncio.fixture

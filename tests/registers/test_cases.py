@@ -14,6 +14,7 @@ from engine.commands import CloseAccount
 from storage import cases, reference
 from tests.registers.crash import killed_at
 from tests.registers.stage import ANNA, BORIS, NOBODY, VERA, BankLine, Stage, bank_file
+from tests.storage.houses import put_houses
 
 SUM = 150_000
 
@@ -194,7 +195,7 @@ def test_near_numbers_are_one_slip_away() -> None:
 
 
 async def test_accounts_of_near_numbers_and_of_the_same_payer_are_suggested(stage: Stage) -> None:
-    await reference.put_names(stage.url, [], [], [(1, "г. Энск, ул. Мира, 3"), (2, "г. Энск, ул. Лесная, 5")])
+    await put_houses(stage.url, "г. Энск, ул. Мира, 3", "г. Энск, ул. Лесная, 5")
     holders = [
         (BORIS, 1, "7", "Иванова Алёна Петровна", 5000),
         (VERA, 2, "1", "Иванова Анна Павловна", 5000),

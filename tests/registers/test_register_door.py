@@ -7,6 +7,8 @@ import pytest
 import pytest_asyncio
 from aiohttp.test_utils import TestClient
 
+from actors.billing_intake import Place
+from actors.import_desk import ImportDesk
 from actors.register_run import work_through
 from gateways.app import Doors, Readiness, build_app
 from gateways.connections import Connection, Connections
@@ -45,6 +47,7 @@ async def door(stage: Stage) -> AsyncIterator[Client]:
         collect_metrics=_nothing,
         readiness=_ready,
         status=_nothing,
+        imports=ImportDesk(Place(stage.url, stage.place.archive)),
         registers=port,
     )
     await stage.sign("kiosk")

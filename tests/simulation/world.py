@@ -34,6 +34,8 @@ SETTINGS = Settings(
     batches_in_flight_max=2,
     router_commands_max=64,
     snapshot_every_events=3,
+    keys_remembered_max=12,
+    keys_doubted_commands=4,
     gateway_deadline_ms=6_000,
     call_timeout_ms=1_500,
 )

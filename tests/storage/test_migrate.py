@@ -63,3 +63,23 @@ def test_a_gap_in_the_numbers_is_refused(tmp_path: Path) -> None:
     (tmp_path / "0003_b.sql").write_text("SELECT 1")
     with pytest.raises(ValueError, match="without gaps"):
         files(tmp_path)
+
+
+def test_providers_of_the_first_schema_keep_their_requisites(empty_database: str, tmp_path: Path) -> None:
+    old = _folder(tmp_path, *(migration.sql for migration in files()[:4]))
+    for migration in files()[:4]:
+        (old / f"{migration.number:04d}_step.sql").rename(old / migration.name)
+
+    async def requisites() -> list[str]:
+        await migrate(empty_database, old)
+        connection = await asyncpg.connect(empty_database)
+        await connection.execute(
+            """INSERT INTO providers (provider, name, settings) VALUES
+            ('P1', 'Тепло', '{"inn": "7707083893", "kpp": "770701001"}'), ('P2', 'Вода', '{}')"""
+        )
+        await migrate(empty_database)
+        rows = await connection.fetch("SELECT inn, kpp FROM providers ORDER BY provider")
+        await connection.close()
+        return ["/".join(row) for row in rows]
+
+    assert asyncio.run(requisites()) == ["7707083893/770701001", "/"]

@@ -15,7 +15,7 @@ from engine.outcomes import NotDone, Outcome, OutcomeUnknown
 from gateways.processors.desk import Desk
 from gateways.processors.dialects import all_dialects
 from gateways.processors.results import RETRYABLE, SUCCESSES, RefusedError, Result
-from tests.gateways.osmp_stage import CLOSED, LOGIN, OPEN, PASSWORD, UNKNOWN, Stage, basic, contract, open_doors
+from tests.gateways.osmp_stage import CLOSED, LOGIN, OPEN, PASSWORD, UNKNOWN, Stage, basic, contract, open_doors, row
 from tests.gateways.processors.drivers import DRIVERS, Driver, Sent
 from tests.gateways.processors.sending import Client, ask, send
 
@@ -91,13 +91,16 @@ async def test_what_a_payer_sees_is_masked_and_escaped(stage: Stage, driver: Dri
 
 
 async def test_nobody_is_asked_who_lives_there_unless_the_contract_shows_it(
-    stage: Stage, door: Client, driver: Driver, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def payer(account: AccountId) -> None:
         raise AssertionError("asked")
 
     monkeypatch.setattr(stage, "payer", payer)
-    assert (await ask(door, driver, driver.check(OPEN))).kind == "done"
+    async with open_doors(stage, driver.connection(shown=("debt",))) as door:
+        assert (await ask(door, driver, driver.check(OPEN))).kind == "done"
+    async with open_doors(stage, driver.connection(shown=("name",))) as door:
+        assert (await ask(door, driver, driver.check(OPEN))).kind == "repeat", "the stage would have noticed"
 
 
 def _text(body: bytes) -> str:
@@ -256,9 +259,7 @@ async def test_leading_zeros_of_an_account_count(door: Client, driver: Driver) -
 # Troubles of ours -------------------------------------------------------------------------------------------------
 
 
-async def test_with_the_router_leading_nowhere_the_processor_repeats_and_it_counts_once(
-    stage: Stage, door: Client, driver: Driver
-) -> None:
+async def test_with_no_way_to_the_shards_a_repeat_counts_once(stage: Stage, door: Client, driver: Driver) -> None:
     stage.disconnect()
     check, pay = await asyncio.gather(ask(door, driver, driver.check(OPEN)), ask(door, driver, driver.pay("7", OPEN)))
     assert (check.kind, pay.kind) == ("repeat", "repeat")
@@ -340,6 +341,18 @@ async def test_the_path_may_name_the_connection(stage: Stage, driver: Driver) ->
     assert [event.source for event in stage.journal.events][-1] == driver.name
 
 
+async def test_a_contract_changes_under_an_open_door(stage: Stage, driver: Driver) -> None:
+    doors = stage.doors(driver.connection())
+    async with open_doors(stage, doors=doors) as door:
+        assert (await ask(door, driver, driver.check(OPEN, "100.00"))).kind == "done"
+        doors.connections.replace([row(driver.connection(amount_kopecks_min=20_000))])
+        assert (await ask(door, driver, driver.check(OPEN, "100.00"))).kind == "no"
+        doors.connections.replace([row(driver.connection(active=False))])
+        assert (await send(door, driver.check(OPEN)))[0] in (200, 401, 403)
+        assert (await send(door, _named(driver, driver.pay("7", OPEN))))[0] == 401
+    assert stage.credited() == []
+
+
 async def test_two_processors_may_use_one_number(stage: Stage) -> None:
     async with open_doors(stage, *(driver.connection() for driver in DRIVERS.values())) as door:
         answers = [await ask(door, driver, driver.pay("7", OPEN, "100.00")) for driver in DRIVERS.values()]
@@ -352,9 +365,11 @@ async def test_a_changed_amount_breaks_the_signature(stage: Stage, name: str) ->
     driver = DRIVERS[name]
     sent = driver.pay("7", OPEN)
     async with open_doors(stage, driver.connection()) as door:
+        before = counted("kopeck_processor_signatures_wrong_total", connection=f"{name}-demo")
         answer = await ask(door, driver, _tampered(sent, "1843.17", "1.00"))
     assert answer.code == driver.codes["signature"]
     assert stage.credited() == []
+    assert counted("kopeck_processor_signatures_wrong_total", connection=f"{name}-demo") == before + 1
 
 
 @pytest.mark.parametrize("name", SIGNED)
