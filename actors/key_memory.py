@@ -8,7 +8,9 @@ raised costs one refused append, never a second payment.
 """
 
 from collections.abc import Sequence
+from itertools import islice
 
+from actors.cache import SPARE
 from actors.inbox import Job
 from engine.ids import IdempotencyKey
 
@@ -54,5 +56,5 @@ class KeyMemory:
         """Forget the oldest keys beyond the bound."""
         excess = len(self._keys) - self._keys_max
         if excess > 0:
-            for key in list(self._keys)[:excess]:
+            for key in list(islice(self._keys, excess + self._keys_max // SPARE)):
                 del self._keys[key]

@@ -6,6 +6,7 @@ leaves the cache with some: whoever touches it next would. Only durable states a
 
 import asyncio
 from collections.abc import Container
+from itertools import islice
 
 from actors.cache import AccountCache, Live, TailT
 from actors.settings import Settings
@@ -68,7 +69,7 @@ class SnapshotWriter:
         """At most one snapshot an account, the newest: those of accounts that left, then of those that stay."""
         leaving, self._leaving = self._leaving[:_ACCOUNTS_MAX], self._leaving[_ACCOUNTS_MAX:]
         packed = {account: (account, seq, state) for account, seq, state in leaving}
-        for account in list(self._unsaved)[: _ACCOUNTS_MAX - len(packed)]:
+        for account in list(islice(self._unsaved, _ACCOUNTS_MAX - len(packed))):
             del self._unsaved[account]
             live = self._accounts.peek(account)
             if live is not None and live.tail is None and account not in self._parked:

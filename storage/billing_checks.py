@@ -88,6 +88,26 @@ _BEFORE = """
     WHERE f.sender = $1 AND f.kind = 'charges' AND f.mode = 'full' AND f.state = 'done' AND f.file < $2
         AND $3 = ANY(u.periods) ORDER BY f.file DESC LIMIT 1"""
 
+# A service that the month before still charged. Served as `_OPENING`.
+_ZERO = """
+    INSERT INTO billing_findings (file, row, severity, code, text)
+    SELECT DISTINCT ON (r.row) r.file, r.row, $2, 'zero', 'нулевое начисление по услуге, которая начислялась месяцем раньше'
+    FROM billing_rows r
+    JOIN billing_rows b ON b.account = r.account AND b.service = r.service AND b.provider = r.provider
+        AND b.kind = r.kind
+    WHERE r.file = $1 AND b.file = $4 AND b.period = $5 AND r.period = $6 AND $3 <> ''
+        AND r.kind = 1 AND r.due_kopecks = 0 AND b.due_kopecks > 0
+    ORDER BY r.row ON CONFLICT DO NOTHING"""
+
+# What a code means is a mapping's to say; the master says whether that provider is still there.
+_PROVIDER_INACTIVE = """
+    INSERT INTO billing_findings (file, row, severity, code, text)
+    SELECT DISTINCT r.file, r.row, $2, 'provider_inactive', 'поставщик закрыт: ' || p.provider
+    FROM billing_rows r
+    JOIN mappings m ON m.source = $3 AND m.kind = 'provider' AND m.code = r.provider AND m.status = 'confirmed'
+    JOIN providers p ON p.provider = m.master_id AND p.status = 'closed'
+    WHERE r.file = $1 ON CONFLICT DO NOTHING"""
+
 # $4: how many times the median, $5: of how many months before. Told on the account's first row.
 _ANOMALY = """
     INSERT INTO billing_findings (file, row, severity, code, text)
@@ -180,6 +200,8 @@ CHECKS = (
     Check("account_unknown", "row", _CHARGES | _PAYMENTS, _ACCOUNT_UNKNOWN),
     Check("account_closed", "warning", _CHARGES, _ACCOUNT_CLOSED),
     Check("opening_mismatch", "warning", _CHARGES, _OPENING),
+    Check("zero", "warning", _CHARGES, _ZERO),
+    Check("provider_inactive", "warning", _CHARGES | _PAYMENTS, _PROVIDER_INACTIVE),
     Check("anomaly", "warning", _CHARGES, _ANOMALY),
     Check("accounts_changed", "warning", _CHARGES, _ACCOUNTS_CHANGED),
     Check("accounts_changed", "warning", _ACCOUNTS, _LIST_CHANGED),
@@ -214,7 +236,7 @@ def _is_beside_the_point(check: Check, session: Session, file: ReceivedFile) -> 
     """Accounts need not be known where a charge opens them; a delta says nothing of balances or of who is absent."""
     if check.code == "account_unknown":
         return file.kind == "charges" and session.billing.terms.opens_accounts
-    return file.mode == "delta" and check.code in ("opening_mismatch", "accounts_changed")
+    return file.mode == "delta" and check.code in ("opening_mismatch", "zero", "accounts_changed")
 
 
 async def _more(check: Check, session: Session, file: ReceivedFile, source: str) -> list[tuple[int | str, ...]]:
@@ -227,7 +249,7 @@ async def _more(check: Check, session: Session, file: ReceivedFile, source: str)
             return [(terms.accounts_change_percent,)]
         case "operation_known":
             return [(source,)]
-        case "opening_mismatch":
+        case "opening_mismatch" | "zero":
             return await _months_before(session, file)
         case _:
             return [()]

@@ -71,6 +71,25 @@ async def test_an_opening_balance_that_is_not_the_last_closing_one_is_told_line_
     assert [line.split(";")[3] for line in await stage.told(file.file)] == ["opening_mismatch", ""]
 
 
+async def test_nothing_charged_for_a_service_of_the_month_before_is_told(stage: Stage) -> None:
+    september = [
+        charge(ANNA, "1", "77", "100,00", period="2026-09"),
+        charge(BORIS, "1", "77", "0,00", period="2026-09"),
+    ]
+    await stage.take(charges(september))
+    october = [charge(ANNA, "1", "77", "0,00"), charge(BORIS, "1", "77", "0,00"), charge(ANNA, "2", "77", "0,00")]
+    file = await stage.take(charges(october))
+    assert [line.split(";")[3] for line in await stage.told(file.file)] == ["zero", "", ""]
+
+
+async def test_charges_of_a_provider_that_is_closed_are_told(stage: Stage) -> None:
+    await stage.execute(
+        "INSERT INTO providers (provider, name, inn, kpp, ogrn, status) VALUES ('P2', 'ООО «Бывшее»', '', '', '', 'closed')"
+    )
+    file = await stage.take(charges([charge(ANNA, "1", "77", "1,00"), charge(ANNA, "2", "78", "2,00")]))
+    assert [line.split(";")[3] for line in await stage.told(file.file)] == ["", "provider_inactive"]
+
+
 async def test_a_file_error_refuses_the_whole_file_with_the_line_before_any_posting(stage: Stage) -> None:
     strict = encode(_strict()).decode()
     await profiles.add(stage.database_url, "strict", "charges", strict, "tester")
