@@ -124,4 +124,5 @@ def _row(figure: Figure, top: int, scale: float) -> str:
 
 
 def _short(value: float) -> str:
-    return f"{value:,.0f}".replace(",", "\u202f")
+    """Three digits at least, for milliseconds too."""
+    return f"{value:,.{0 if value >= 100 else 1 if value >= 10 else 2}f}".replace(",", "\u202f")
