@@ -91,7 +91,7 @@ _BEFORE = """
 # A service that the month before still charged. Served as `_OPENING`.
 _ZERO = """
     INSERT INTO billing_findings (file, row, severity, code, text)
-    SELECT DISTINCT ON (r.row) r.file, r.row, $2, 'zero', 'нулевое начисление по услуге, которая начислялась месяцем раньше'
+    SELECT DISTINCT ON (r.row) r.file, r.row, $2, 'zero', 'ничего не начислено, а месяцем раньше начислялось'
     FROM billing_rows r
     JOIN billing_rows b ON b.account = r.account AND b.service = r.service AND b.provider = r.provider
         AND b.kind = r.kind

@@ -84,7 +84,8 @@ async def test_nothing_charged_for_a_service_of_the_month_before_is_told(stage: 
 
 async def test_charges_of_a_provider_that_is_closed_are_told(stage: Stage) -> None:
     await stage.execute(
-        "INSERT INTO providers (provider, name, inn, kpp, ogrn, status) VALUES ('P2', 'ООО «Бывшее»', '', '', '', 'closed')"
+        """INSERT INTO providers (provider, name, inn, kpp, ogrn, status)
+        VALUES ('P2', 'ООО «Бывшее»', '', '', '', 'closed')"""
     )
     file = await stage.take(charges([charge(ANNA, "1", "77", "1,00"), charge(ANNA, "2", "78", "2,00")]))
     assert [line.split(";")[3] for line in await stage.told(file.file)] == ["", "provider_inactive"]
