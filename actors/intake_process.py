@@ -11,7 +11,7 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, Counter
 
 from actors import case_work, metrics, register_run, register_watch
 from actors.billing_intake import Place
@@ -24,6 +24,7 @@ from storage.archive import Archive
 from storage.errors import StorageError
 
 _NICENESS = 10
+_TROUBLES = Counter("kopeck_intake_troubles", "Chores of the intake that could not be done and come again", ["chore"])
 _log = logging.getLogger("kopeck.intake")
 
 
@@ -88,8 +89,10 @@ async def repeat(chore: Chore) -> None:
         try:
             await chore.do()
         except (*AWAY, StorageError, Interrupted, OSError) as error:
+            _TROUBLES.labels(chore.name).inc()
             _log.warning("chore=%s goes on later: %s", chore.name, error)
         # The outermost edge of a chore: a bug in one must not stop the others, nor this one for the next file.
         except Exception:  # noqa: BLE001
+            _TROUBLES.labels(chore.name).inc()
             _log.exception("chore=%s failed", chore.name)
         await asyncio.sleep(chore.pause_s)

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from prometheus_client import REGISTRY
 
 from actors.intake_process import Chore, repeat
 from storage.errors import NotDone
@@ -20,8 +21,10 @@ async def test_a_chore_comes_again_after_any_trouble(trouble: Exception) -> None
             raise trouble
         done.set()
 
+    before = REGISTRY.get_sample_value("kopeck_intake_troubles_total", {"chore": "tried"}) or 0
     task = asyncio.ensure_future(repeat(Chore("tried", 0.0, fail_once)))
     await asyncio.wait_for(done.wait(), 5)
+    assert REGISTRY.get_sample_value("kopeck_intake_troubles_total", {"chore": "tried"}) == before + 1
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
