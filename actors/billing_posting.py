@@ -55,8 +55,8 @@ class Stalled(Exception):
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
     """How hard an import may push: it works for `share_percent` of the time at most, and rests for the others."""
 
-    burst_commands: int = 64
-    share_percent: int = 50
+    burst_commands: int = 32
+    share_percent: int = 30
     silence_s_max: float = 120.0
 
     def rest_s(self, worked_s: float) -> float:

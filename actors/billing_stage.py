@@ -37,7 +37,7 @@ from storage.billing_staging import StagedRow
 _ZONE_MAX = 99
 _DIGITS_MAX = 20
 _AREA_DM2_MAX = 1_000_000_000
-CHUNK_ITEMS = 4_000
+CHUNK_ITEMS = 500
 """Items in one COPY: about a megabyte, so that the commits of payers never wait for long behind it."""
 
 
