@@ -396,6 +396,7 @@ async def test_a_reader_that_takes_nothing_is_hung_up_on(stage: PostgresStage, m
             await reply.read()
 
 
+@pytest.mark.soak  # It once waited for ever on a busy machine, and it is not known why: not to be trusted in every run.
 async def test_a_database_that_goes_away_is_no_end(stage: PostgresStage) -> None:
     await make_large(stage)
     async with open_door(stage.database_url) as client:
